@@ -1,0 +1,1 @@
+"""Plain typed API clients on requests; nothing here imports pulumi."""

@@ -1,0 +1,1 @@
+"""Dynamic providers: one resource a file."""
