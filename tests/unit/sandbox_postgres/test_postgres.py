@@ -1,0 +1,116 @@
+"""The sandbox's Postgres is real, speaks TLS that verifies, keeps its data and ends only itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+
+from sandbox.postgres import PostgresError, PostgresServer
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.remove()
+
+
+def _fetch(url: str, sql: str, tls: ssl.SSLContext | bool) -> object:
+    async def run() -> object:
+        connection = await asyncpg.connect(url, ssl=tls)
+        try:
+            return await connection.fetchval(sql)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def test_client_verifies_certificate(server: PostgresServer) -> None:
+    """A client that checks chain and host name against the CA file connects, and the session is encrypted."""
+    context = ssl.create_default_context(cafile=str(server.ca_file))
+    sql = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    assert str(_fetch(server.url(), sql, context)).startswith("TLSv1.")
+
+
+def test_unknown_authority_is_refused(server: PostgresServer) -> None:
+    """The certificate is not trusted by a client that was not given the sandbox's CA."""
+    with pytest.raises(ssl.SSLCertVerificationError):
+        _fetch(server.url(), "SELECT 1", ssl.create_default_context())
+
+
+def test_plaintext_is_refused(server: PostgresServer) -> None:
+    """A client that speaks no TLS is turned away, as with Supabase's SSL enforcement."""
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+        _fetch(server.url(), "SELECT 1", tls=False)
+
+
+def test_wrong_password_is_refused(server: PostgresServer) -> None:
+    """The generated password is needed."""
+    context = ssl.create_default_context(cafile=str(server.ca_file))
+    url = server.url().replace(server.url().split("@")[0].rsplit(":", 1)[1], "guess")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        _fetch(url, "SELECT 1", context)
+
+
+def test_role_can_build_what_prefect_needs(server: PostgresServer) -> None:
+    """The role is no superuser, yet creates a schema of its own and pg_trgm in `extensions`."""
+    with server.database() as url:
+        name = url.rsplit("/", 1)[1]
+        server.execute("CREATE SCHEMA prefect; CREATE EXTENSION pg_trgm SCHEMA extensions", name, user="prefect")
+        assert server.execute("SELECT extensions.similarity('flow', 'flow')", name, user="prefect") == "1"
+        assert server.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'prefect'") == "f"
+    with pytest.raises(PostgresError, match="does not exist"):
+        server.execute("SELECT 1", name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop")
+def test_runs_without_privileges(server: PostgresServer) -> None:
+    """Started by root, the server process belongs to somebody else."""
+    assert Path(f"/proc/{server.pid}").stat().st_uid != 0
+
+
+def test_data_survives_restart(tmp_path: Path) -> None:
+    """Stopped and started again it has the same port, password, certificate and rows."""
+    first = PostgresServer(tmp_path)
+    with first:
+        first.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        before = (first.port, first.url(), first.ca_file.read_bytes())
+    second = PostgresServer(tmp_path)
+    with second:
+        assert second.execute("SELECT n FROM kept") == "7"
+        assert (second.port, second.url(), second.ca_file.read_bytes()) == before
+    second.remove()
+    assert not tmp_path.exists()
+
+
+def test_leftover_server_is_replaced(tmp_path: Path) -> None:
+    """A server orphaned by a killed sandbox is ended by the next start, which takes over its data."""
+    orphan = PostgresServer(tmp_path)
+    orphan.start()
+    left = orphan._process
+    assert left is not None
+    heir = PostgresServer(tmp_path)
+    heir.start()
+    try:
+        assert left.wait(5) == 0
+        assert heir.execute("SELECT 1") == "1"
+    finally:
+        heir.remove()
+
+
+def test_off_means_no_tls(tmp_path: Path) -> None:
+    """With TLS off a client that insists on it is told so by the server."""
+    server = PostgresServer(tmp_path, tls="off")
+    with server:
+        assert _fetch(server.url(), "SELECT 1", tls=False) == 1
+        with pytest.raises(ConnectionError, match="rejected SSL upgrade"):
+            _fetch(server.url(), "SELECT 1", tls=True)
+    server.remove()
