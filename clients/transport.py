@@ -1,0 +1,337 @@
+"""The one way our API clients speak HTTP: paced, timed, retried within a bound, and quiet about secrets.
+
+    Transport.send(Call) -> Reply          any status, after the retries that are safe
+                         -> NoAnswerError  no answer at all; `maybe_sent` tells whether the call may have had its effect
+
+What a status means is each client's business: it maps a `Reply` and a `NoAnswerError` to its own exception tree.
+The session, the clock, the sleep and the jitter are injected, which is also how tests stand in for a network.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from json import JSONDecodeError, loads
+from typing import Any
+
+import requests
+
+from clients.endpoints import is_loopback
+
+Progress = Callable[[str], None]
+
+# 500 is left to GET and idempotent calls as well: both Fly and GitHub answer it for passing trouble.
+TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+
+
+def print_progress(message: str) -> None:
+    """Write one line to standard error, where the engine and CI logs show it while a call is waiting."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+def no_progress(_message: str) -> None:
+    """Drop the line."""
+
+
+class NoAnswerError(Exception):
+    """No HTTP answer came back: refused, reset, timed out or not resolvable. The text names no secret.
+
+    Attributes:
+        maybe_sent: the request may have reached the API, so its effect may have happened.
+    """
+
+    def __init__(self, reason: str, *, maybe_sent: bool) -> None:
+        super().__init__(reason)
+        self.maybe_sent = maybe_sent
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """How long an answer is waited for, and how often and how long a transient failure is retried.
+
+    Pauses grow `base * 2**n` up to `cap` seconds, each cut by up to half at random; `budget` bounds the seconds of
+    pauses in one call, also when the API's Retry-After asks for more. `connect_timeout` and `read_timeout` are seconds.
+    """
+
+    attempts: int = 6
+    base: float = 1.0
+    cap: float = 16.0
+    budget: float = 90.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """An HTTP answer. `request_id` is what the API's support asks for, empty when it sent none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Return the decoded body, or None when it is empty or no JSON: error bodies are often neither."""
+        try:
+            return loads(self.body) if self.body else None
+        except (JSONDecodeError, UnicodeDecodeError):
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request.
+
+    Attributes:
+        path: absolute path below the base address, already quoted.
+        idempotent: doing it twice has the effect of doing it once. GET always is; a POST only where the API's
+            documentation says so.
+        pace: name of the rate-limit bucket that the call draws from; None is not paced.
+        read_timeout: seconds, instead of the transport's own.
+        retry_on: says that a reply of this very call is transient although its status does not (for example a 400
+            about a registry that lags behind); such an answer must be one that had no effect.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    json: object | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    idempotent: bool = False
+    pace: str | None = None
+    read_timeout: float | None = None
+    retry_on: Callable[[Reply], bool] | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Tell whether the call may be sent again when it is unclear whether it had its effect."""
+        return self.idempotent or self.method in {"GET", "HEAD"}
+
+
+class Pacer:
+    """Token buckets, one per name, that keep us under an API's rate limits instead of running into them.
+
+    Args:
+        rate: calls a second and bucket.
+        burst: calls that may go out at once before the rate applies.
+    """
+
+    def __init__(
+        self,
+        rate: float = 1.0,
+        burst: int = 3,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._rate, self._burst = rate, burst
+        self._clock, self._sleep = clock, sleep
+        self._lock = threading.Lock()
+        self._next: dict[str, float] = {}
+
+    def wait(self, bucket: str) -> None:
+        """Return when a call of `bucket` may go out. Threads of one process share the buckets."""
+        # Virtual scheduling: each bucket holds the time at which it would be full again.
+        with self._lock:
+            now = self._clock()
+            full_at = max(self._next.get(bucket, now), now)
+            self._next[bucket] = full_at + 1 / self._rate
+            pause = full_at - now - (self._burst - 1) / self._rate
+        if pause > 0:
+            self._sleep(pause)
+
+
+class _Headers(requests.auth.AuthBase):
+    """Sets our headers last, so that a ~/.netrc entry for the host can never replace the Authorization."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = dict(headers)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """What is particular to one API.
+
+    Attributes:
+        base_url: may hold a path prefix.
+        title: the API's name in progress lines, for example "Fly Machines API".
+        headers: sent with every call, the Authorization among them; never shown.
+        request_id_header: reply header that identifies a request at the API.
+        is_transient: more replies to retry, for an API that hides a rate limit behind another status (GitHub's 403).
+            Such a reply must mean that the call was refused, since it is retried whatever the method.
+    """
+
+    base_url: str
+    title: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    request_id_header: str = ""
+    is_transient: Callable[[Reply], bool] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Time and chance, injected: unix seconds, a sleep, and a number in [0, 1)."""
+
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+
+class Transport:
+    """Sends calls to one API, over one session.
+
+    Args:
+        api: where to and how.
+        pacer: rate limits; None paces nothing.
+        progress: told of every wait.
+        session: anything with requests' `request` method.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        policy: RetryPolicy | None = None,
+        pacer: Pacer | None = None,
+        progress: Progress = print_progress,
+        session: requests.Session | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self.api = api
+        self.progress = progress
+        self.timing = timing or Timing()
+        self._policy = policy or RetryPolicy()
+        self._pacer = pacer
+        self._base_url = api.base_url.rstrip("/")
+        self._auth = _Headers(api.headers)
+        self._session = session or _new_session(api.base_url)
+
+    def send(self, call: Call) -> Reply:
+        """Send `call`, retrying what is safe to retry, and return the last answer whatever its status.
+
+        A 429 and a refused connection had no effect, so they are retried for every method; everything else that is
+        transient only for GET and for calls marked idempotent.
+
+        Raises:
+            NoAnswerError: no answer came in the attempts allowed.
+        """
+        waited = 0.0
+        for attempt in range(1, self._policy.attempts + 1):
+            outcome = self._once(call)
+            pause = self._pause(outcome, attempt)
+            last = attempt == self._policy.attempts or waited + pause > self._policy.budget
+            if last or not self._worth_retrying(call, outcome):
+                break
+            self.progress(
+                f"{self.api.title}: {call.method} {call.path}: {_describe(outcome)}; trying again in {pause:.0f} s "
+                f"(attempt {attempt + 1} of {self._policy.attempts})"
+            )
+            self.timing.sleep(pause)
+            waited += pause
+        if isinstance(outcome, NoAnswerError):
+            raise outcome
+        return outcome
+
+    def _once(self, call: Call) -> Reply | NoAnswerError:
+        if self._pacer and call.pace:
+            self._pacer.wait(call.pace)
+        read = self._policy.read_timeout if call.read_timeout is None else call.read_timeout
+        try:
+            response = self._session.request(
+                call.method,
+                self._base_url + call.path,
+                params=dict(call.params) or None,
+                json=call.json,
+                headers=dict(call.headers),
+                auth=self._auth,
+                timeout=(self._policy.connect_timeout, read),
+                # A redirected POST becomes a GET, and a redirect could carry the token elsewhere.
+                allow_redirects=False,
+            )
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            # `from None`: the text of requests' errors holds the URL and, with a proxy, its credentials.
+            return _no_answer(error, read)
+        return Reply(
+            status=response.status_code,
+            headers=response.headers,
+            body=response.content,
+            request_id=response.headers.get(self.api.request_id_header, "") if self.api.request_id_header else "",
+        )
+
+    def _worth_retrying(self, call: Call, outcome: Reply | NoAnswerError) -> bool:
+        if isinstance(outcome, NoAnswerError):
+            return call.repeatable or not outcome.maybe_sent
+        if outcome.status == 429 or (self.api.is_transient and self.api.is_transient(outcome)):
+            return True
+        if call.retry_on and call.retry_on(outcome):
+            return True
+        return call.repeatable and outcome.status in TRANSIENT_STATUSES
+
+    def _pause(self, outcome: Reply | NoAnswerError, attempt: int) -> float:
+        if isinstance(outcome, Reply):
+            asked = retry_after(outcome.headers, self.timing.clock())
+            if asked is not None:
+                return asked
+        full = min(self._policy.cap, self._policy.base * 2.0 ** (attempt - 1))
+        return full * (1 - self.timing.jitter() / 2)
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110: seconds or a date), None without a usable one.
+
+    Args:
+        headers: of the reply; requests' own mapping ignores case.
+        now: unix seconds.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    if value.isdecimal():
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (when - datetime.fromtimestamp(now, UTC)).total_seconds()) if when.tzinfo else None
+
+
+def _new_session(base_url: str) -> requests.Session:
+    session = requests.Session()
+    # A proxy from the environment must not see, or break, calls to this very machine.
+    session.trust_env = not is_loopback(base_url)
+    return session
+
+
+def _describe(outcome: Reply | NoAnswerError) -> str:
+    return str(outcome) if isinstance(outcome, NoAnswerError) else f"HTTP {outcome.status}"
+
+
+def _no_answer(error: requests.RequestException, read_timeout: float) -> NoAnswerError:
+    if isinstance(error, requests.ConnectTimeout):
+        return NoAnswerError("the connection timed out", maybe_sent=False)
+    if isinstance(error, requests.Timeout):
+        return NoAnswerError(f"no answer within {read_timeout:.0f} s", maybe_sent=True)
+    cause = repr(error)
+    if "NameResolutionError" in cause or "getaddrinfo" in cause:
+        return NoAnswerError("the host name could not be resolved", maybe_sent=False)
+    if isinstance(error, requests.exceptions.SSLError):
+        return NoAnswerError("the TLS connection failed", maybe_sent=False)
+    if "NewConnectionError" in cause or "ConnectionRefused" in cause:
+        return NoAnswerError("the connection was refused", maybe_sent=False)
+    return NoAnswerError("the connection broke before the answer", maybe_sent=True)
