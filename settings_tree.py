@@ -44,6 +44,7 @@ class ImageSettings:
         None, doc="deploy this image instead, by digest", pattern=r"[^\s@]+@sha256:[0-9a-f]{64}"
     )
     base: str | None = setting(None, doc="another base image for the build")
+    build_network: str | None = setting(None, doc="network mode of the build, where the builder's own has no way out")
     registry: str = setting("registry.fly.io", doc="registry that the build is pushed to")
 
 

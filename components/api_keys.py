@@ -1,0 +1,76 @@
+"""API keys for the server: one per consumer and generation, generated once and kept as secrets in the state.
+
+Owns the values. Does not own where they are set: the server holds their hashes, the consumers the keys themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from providers.api_key import ApiKey
+from type_tokens import API_KEYS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKeysArgs:
+    """Inputs of ApiKeys.
+
+    Attributes:
+        consumers: who gets a key of their own.
+        current: the generation that consumers use.
+        accepted: the generations that the server accepts.
+    """
+
+    consumers: Sequence[str]
+    current: int
+    accepted: Sequence[int]
+
+    def __post_init__(self) -> None:
+        if self.current not in self.accepted:
+            raise ValueError(f"generation {self.current} is not among the accepted ones")
+
+
+def key_name(consumer: str, generation: int) -> str:
+    """The name a key is logged and counted under: the consumer, with its generation from the second on."""
+    return consumer if generation == 1 else f"{consumer}.{generation}"
+
+
+class ApiKeys(pulumi.ComponentResource):
+    """Keys by consumer and generation."""
+
+    names: list[str]
+    hashes_json: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ApiKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(API_KEYS, name, None, opts)
+        self._current = args.current
+        self._keys = {
+            key_name(consumer, generation): ApiKey(
+                f"{name}-{key_name(consumer, generation)}",
+                consumer=consumer,
+                generation=generation,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for consumer in args.consumers
+            for generation in args.accepted
+        }
+        self.names = sorted(self._keys)
+        hashes = pulumi.Output.all(**{key: resource.sha256 for key, resource in self._keys.items()})
+        self.hashes_json = pulumi.Output.secret(hashes.apply(lambda known: json.dumps(known, sort_keys=True)))
+        self.register_outputs({"names": self.names})
+
+    def current_name(self, consumer: str) -> str:
+        """The name of the key that `consumer` uses now."""
+        return key_name(consumer, self._current)
+
+    def value(self, consumer: str) -> pulumi.Output[str]:
+        """The key that `consumer` uses now; secret."""
+        return pulumi.Output.secret(self._keys[self.current_name(consumer)].value)
+
+    def credential(self, consumer: str) -> pulumi.Output[str]:
+        """`name:key`, which Prefect's clients need for their websockets and people log in with; secret."""
+        return pulumi.Output.concat(self.current_name(consumer), ":", self.value(consumer))

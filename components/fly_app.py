@@ -1,0 +1,69 @@
+"""A Fly app and its public addresses.
+
+Owns the app, a shared IPv4 and an IPv6 address. Does not own machines or secrets: they have components of their own,
+because image, secrets and migration come between the app and its machines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from clients.endpoints import World
+from providers.fly_app import App
+from providers.fly_ip_address import IpAddress
+from type_tokens import FLY_APP
+
+_ADDRESS_KINDS = ("shared_v4", "v6")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlyAppArgs:
+    """Inputs of FlyApp.
+
+    Attributes:
+        world: the world the app lives in.
+        org: slug of the Fly organisation.
+        adopt_existing: take over an app of this name that already runs machines.
+        owner: the stack's mark.
+    """
+
+    world: World
+    org: str
+    adopt_existing: bool
+    owner: str
+
+
+class FlyApp(pulumi.ComponentResource):
+    """An app named like the component, reachable from outside."""
+
+    app: pulumi.Output[str]
+    app_id: pulumi.Output[str]
+    addresses: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: FlyAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(FLY_APP, name, None, opts)
+        app = App(
+            name,
+            endpoints=args.world.value,
+            org=args.org,
+            name=name,
+            adopt_existing=args.adopt_existing,
+            owner=args.owner,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        addresses = [
+            IpAddress(
+                f"{name}-{kind}",
+                endpoints=args.world.value,
+                app=app.name,
+                kind=kind,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for kind in _ADDRESS_KINDS
+        ]
+        self.app, self.app_id = app.name, app.app_id
+        self.resources: list[pulumi.Resource] = [app, *addresses]
+        self.addresses = pulumi.Output.all(*[address.address for address in addresses])
+        self.register_outputs({"app": self.app, "addresses": self.addresses})

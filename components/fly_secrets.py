@@ -1,0 +1,66 @@
+"""Secrets of one Fly app.
+
+Owns exactly the names it is given and a marker that says whose they are. Does not touch any other secret of the app.
+Setting them stages them: running machines see them when they are updated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from clients.endpoints import World
+from providers.fly_secrets import Secrets
+from type_tokens import FLY_SECRETS
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlySecretsArgs:
+    """Inputs of FlySecrets.
+
+    Attributes:
+        world: the world the app lives in.
+        app: name of the app.
+        values: secret name to value.
+        absent: names that must not be set at all.
+        owner: the stack's mark.
+        take_over: replace names that someone else set.
+    """
+
+    world: World
+    app: pulumi.Input[str]
+    values: Mapping[str, pulumi.Input[str]]
+    absent: Sequence[str] = ()
+    owner: str
+    take_over: bool = False
+
+    def __post_init__(self) -> None:
+        if both := sorted(set(self.values) & set(self.absent)):
+            raise ValueError(f"{', '.join(both)} cannot be set and absent at once")
+
+
+class FlySecrets(pulumi.ComponentResource):
+    """A set of secrets; `version` is what a machine must ask for to see them."""
+
+    version: pulumi.Output[int]
+    fingerprint: pulumi.Output[str]
+    fingerprints: pulumi.Output[dict[str, str]]
+
+    def __init__(self, name: str, args: FlySecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(FLY_SECRETS, name, None, opts)
+        self.resource = Secrets(
+            name,
+            endpoints=args.world.value,
+            app=args.app,
+            values=pulumi.Output.secret(dict(args.values)),
+            absent=list(args.absent),
+            owner=args.owner,
+            take_over=args.take_over,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
+        )
+        self.version = self.resource.version
+        self.fingerprint = self.resource.fingerprint
+        self.fingerprints = self.resource.fingerprints
+        self.register_outputs({"version": self.version, "fingerprint": self.fingerprint})

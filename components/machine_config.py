@@ -1,0 +1,107 @@
+"""Configurations of the server's Fly machines, as the Machines API takes them; pure functions.
+
+Sources: docs/fly.md for the shape that `fly deploy` itself sends, docs/server-image.md for the image's variables and
+the measured limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from settings import Settings
+
+HTTP_PORT = 4200
+METRICS_PORT = 9091
+_GRACE = "60s"
+_INTERVAL = "30s"
+# A server whose database is down takes 27 s to stop.
+_STOP = {"signal": "SIGTERM", "timeout": "35s"}
+
+
+def database_environment(settings: Settings) -> dict[str, str]:
+    """Plain variables that tell the image how to use the database; `migrate` and the machines share them."""
+    return {
+        "PREFECT_FLY_DATABASE_SCHEMA": settings.database.schema,
+        "PREFECT_FLY_DATABASE_REQUIRE_TLS": str(settings.database.require_tls).lower(),
+    }
+
+
+def server_environment(settings: Settings) -> dict[str, str]:
+    """Plain variables of every server machine; secrets come from the app."""
+    pool = settings.connections
+    environment = {
+        **database_environment(settings),
+        "PREFECT_SERVER_API_PORT": str(HTTP_PORT),
+        "PREFECT_FLY_METRICS_PORT": str(METRICS_PORT),
+        "PREFECT_FLY_SEPARATE_SERVICES": str(settings.services.separate).lower(),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": _days(settings.retention.event_days),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": _days(settings.retention.flow_run_days),
+    }
+    if pool:
+        environment["PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE"] = str(pool.pool_size)
+        environment["PREFECT_SERVER_DATABASE_SQLALCHEMY_MAX_OVERFLOW"] = str(pool.max_overflow)
+    return environment
+
+
+def _days(days: int) -> str:
+    # Prefect reads durations as seconds.
+    return str(days * 24 * 3600)
+
+
+def api_machine(settings: Settings, image: str, region: str) -> dict[str, Any]:
+    """The configuration of a machine that serves the API and the UI."""
+    return {
+        **_machine(settings, image, region, group="app", command="serve"),
+        "services": [_http_service()],
+    }
+
+
+def services_machine(settings: Settings, image: str, region: str) -> dict[str, Any]:
+    """The configuration of the machine that runs the background services; nothing is routed to it."""
+    return _machine(settings, image, region, group="services", command="services")
+
+
+def _machine(settings: Settings, image: str, region: str, *, group: str, command: str) -> dict[str, Any]:
+    vm = settings.vm
+    identity: Mapping[str, str] = {"FLY_PROCESS_GROUP": group, "PRIMARY_REGION": settings.fly.region}
+    init: dict[str, Any] = {"cmd": [command]}
+    if vm.swap_mb:
+        init["swap_size_mb"] = vm.swap_mb
+    return {
+        "image": image,
+        "env": {**server_environment(settings), **identity},
+        "init": init,
+        "guest": {"cpu_kind": vm.cpu_kind, "cpus": vm.cpus, "memory_mb": vm.memory_mb},
+        # Without both of these flyctl treats the machine as detached and leaves it alone.
+        "metadata": {"fly_platform_version": "v2", "fly_process_group": group},
+        # A server that boots while its database is down exits, so it must be started again for ever.
+        "restart": {"policy": "always"},
+        "stop_config": dict(_STOP),
+        "metrics": {"port": METRICS_PORT, "path": "/metrics"},
+    }
+
+
+def _http_service() -> dict[str, Any]:
+    return {
+        "protocol": "tcp",
+        "internal_port": HTTP_PORT,
+        "autostop": "off",
+        "autostart": True,
+        "min_machines_running": 1,
+        "ports": [
+            {"port": 80, "handlers": ["http"], "force_https": True},
+            {"port": 443, "handlers": ["tls", "http"]},
+        ],
+        "checks": [
+            {
+                "type": "http",
+                "method": "GET",
+                "path": "/api/ready",
+                "interval": _INTERVAL,
+                "timeout": "5s",
+                "grace_period": _GRACE,
+            }
+        ],
+    }

@@ -1,0 +1,12 @@
+"""Type tokens of our components. They are part of every URN in users' state: a rename needs an alias."""
+
+API_KEYS = "prefectfly:credentials:ApiKeys"
+DOCKER_IMAGE = "prefectfly:docker:DockerImage"
+FLY_APP = "prefectfly:fly:FlyApp"
+FLY_MACHINES = "prefectfly:fly:FlyMachines"
+FLY_SECRETS = "prefectfly:fly:FlySecrets"
+GITHUB_SECRETS = "prefectfly:github:GitHubSecrets"
+ORCHESTRATOR_REDEPLOY = "prefectfly:orchestrator:OrchestratorRedeploy"
+ORCHESTRATOR_WIRING = "prefectfly:orchestrator:OrchestratorWiring"
+PREFECT_SERVER = "prefectfly:prefect:PrefectServer"
+UPTIME_MONITOR = "prefectfly:uptime:UptimeMonitor"
