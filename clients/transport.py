@@ -100,6 +100,7 @@ class Call:
             documentation says so.
         pace: name of the rate-limit bucket that the call draws from; None is not paced.
         read_timeout: seconds, instead of the transport's own.
+        answers: transient statuses that are ordinary answers of this very call (a long poll's 408).
         retry_on: says that a reply of this very call is transient although its status does not (for example a 400
             about a registry that lags behind); such an answer must be one that had no effect.
     """
@@ -112,6 +113,7 @@ class Call:
     idempotent: bool = False
     pace: str | None = None
     read_timeout: float | None = None
+    answers: frozenset[int] = frozenset()
     retry_on: Callable[[Reply], bool] | None = None
 
     @property
@@ -277,6 +279,8 @@ class Transport:
     def _worth_retrying(self, call: Call, outcome: Reply | NoAnswerError) -> bool:
         if isinstance(outcome, NoAnswerError):
             return call.repeatable or not outcome.maybe_sent
+        if outcome.status in call.answers:
+            return False
         if outcome.status == 429 or (self.api.is_transient and self.api.is_transient(outcome)):
             return True
         if call.retry_on and call.retry_on(outcome):

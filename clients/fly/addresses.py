@@ -1,0 +1,89 @@
+"""IP addresses of an app (`/apps/{app}/ip_assignments`)."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clients.fly.wire import Wire, path, record, records
+from clients.transport import Call
+
+
+class Kind(StrEnum):
+    """The kinds of address that this project uses; both are free of charge."""
+
+    SHARED_V4 = "shared_v4"
+    V6 = "v6"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """An address. It has no id: the address itself is the key."""
+
+    ip: str
+    shared: bool
+
+    @classmethod
+    def from_wire(cls, body: object) -> Address:
+        """Read a reply; unknown fields are ignored."""
+        entry = record(body)
+        return cls(ip=str(entry.get("ip", "")), shared=bool(entry.get("shared")))
+
+    def is_of(self, kind: Kind) -> bool:
+        """Tell whether this is a public address of `kind`; Fly's private ones (fdaa:…) are of none."""
+        try:
+            parsed = ipaddress.ip_address(self.ip)
+        except ValueError:
+            return False
+        if kind is Kind.SHARED_V4:
+            return parsed.version == 4 and self.shared
+        # `is_private` would also catch documentation ranges, which emulators hand out.
+        return parsed.version == 6 and parsed not in ipaddress.ip_network("fc00::/7")
+
+
+class Addresses:
+    """List, allocate and release addresses."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self, app: str) -> tuple[Address, ...]:
+        """Return the app's addresses.
+
+        Raises:
+            FlyNotFoundError: no such app, or none that this token may see.
+        """
+        body = self._wire.get(
+            f'list the addresses of app "{app}"', path("apps", app, "ip_assignments"), pace=f"list-ips:{app}"
+        )
+        return tuple(Address.from_wire(entry) for entry in records(record(body).get("ips")))
+
+    def allocate(self, app: str, kind: Kind) -> Address:
+        """Allocate an address. Doing it twice gives two: list before, and after an answer that was lost."""
+        reply = self._wire.send(
+            f'allocate a {kind} address for app "{app}"',
+            Call(
+                method="POST",
+                path=path("apps", app, "ip_assignments"),
+                json={"type": str(kind)},
+                pace=f"allocate-ip:{app}",
+            ),
+        )
+        return Address.from_wire(reply.json())
+
+    def release(self, app: str, ip: str) -> None:
+        """Release an address.
+
+        Raises:
+            FlyNotFoundError: the address, or the app, is not there.
+        """
+        self._wire.send(
+            f'release address "{ip}" of app "{app}"',
+            Call(
+                method="DELETE",
+                path=path("apps", app, "ip_assignments", ip),
+                idempotent=True,
+                pace=f"release-ip:{app}",
+            ),
+        )

@@ -1,0 +1,129 @@
+"""Fly apps (`/apps`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clients.fly.errors import (
+    FlyConflictError,
+    FlyForbiddenError,
+    FlyNameTakenError,
+    FlyNotFoundError,
+    FlyRefusedError,
+    FlyUnauthorizedError,
+)
+from clients.fly.wire import Wire, path, record
+from clients.transport import Call
+
+READY_WITHIN = 60.0
+"""Seconds in which a new app may still answer 404 or 401 (flyctl waits as long)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """An app. `status` is pending, deployed or suspended."""
+
+    id: str
+    name: str
+    org: str
+    status: str
+    machine_count: int
+    volume_count: int
+
+    @classmethod
+    def from_wire(cls, body: object) -> App:
+        """Read a reply; unknown fields are ignored."""
+        entry = record(body)
+        return cls(
+            id=str(entry.get("id", "")),
+            name=str(entry.get("name", "")),
+            org=str(record(entry.get("organization")).get("slug", "")),
+            status=str(entry.get("status", "")),
+            machine_count=int(entry.get("machine_count") or 0),
+            volume_count=int(entry.get("volume_count") or 0),
+        )
+
+
+class Apps:
+    """Get, create and delete apps."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def get(self, name: str) -> App:
+        """Return the app.
+
+        Raises:
+            FlyNotFoundError: no such app, or none that this token may see.
+            FlyForbiddenError: it exists in an organization that the token does not reach.
+        """
+        return App.from_wire(self._wire.get(f'read app "{name}"', path("apps", name), pace=f"get-app:{name}"))
+
+    def find(self, name: str) -> App | None:
+        """Return the app, or None when the API answers 404. Only creating may read that as "free"."""
+        try:
+            return self.get(name)
+        except FlyNotFoundError:
+            return None
+
+    def create(self, name: str, org: str) -> None:
+        """Create the app; it may not answer yet (`wait_ready`).
+
+        Raises:
+            FlyNameTakenError: the name is in use; names are global.
+        """
+        doing = f'create app "{name}"'
+        body = {"name": name, "org_slug": org}
+        try:
+            self._wire.send(doing, Call(method="POST", path=path("apps"), json=body, pace="create-app"))
+        except FlyNameTakenError:
+            raise
+        except (FlyRefusedError, FlyConflictError) as error:
+            # Some editions of the API say it in words only, with 422 or 409.
+            if error.status in {409, 422} and "taken" in error.said.lower():
+                raise FlyNameTakenError(doing, error.said, status=error.status, request_id=error.request_id) from None
+            raise
+
+    def wait_ready(self, name: str, within: float = READY_WITHIN) -> App:
+        """Return the app once it answers, its machine list included.
+
+        Raises:
+            FlyNotFoundError: not within `within` seconds.
+        """
+        timing = self._wire.transport.timing
+        deadline = timing.clock() + within
+        while True:
+            try:
+                app = self.get(name)
+                self._wire.get(
+                    f'list the machines of app "{name}"', path("apps", name, "machines"), pace=f"list:{name}"
+                )
+            except (FlyNotFoundError, FlyUnauthorizedError):
+                # Both are what a new app answers until it is known everywhere.
+                if timing.clock() >= deadline:
+                    raise
+                self._wire.transport.progress(f'app "{name}" was created; waiting until the API knows it everywhere')
+                timing.sleep(1.0)
+            else:
+                return app
+
+    def delete(self, name: str) -> None:
+        """Delete the app with everything in it.
+
+        Raises:
+            FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
+        """
+        self._wire.send(
+            f'delete app "{name}"',
+            Call(method="DELETE", path=path("apps", name), idempotent=True, pace="delete-app"),
+        )
+
+
+def taken(name: str, error: FlyForbiddenError) -> FlyNameTakenError:
+    """Return the sentence for an app that exists in somebody else's organization."""
+    return FlyNameTakenError(
+        f'create app "{name}"',
+        "the name is taken by an organization that FLY_API_TOKEN does not reach",
+        status=error.status,
+        request_id=error.request_id,
+    )

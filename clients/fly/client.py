@@ -1,0 +1,83 @@
+"""The Fly client: one object whose attributes are the API's nouns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import requests
+
+from clients.endpoints import FLY_API, FLY_MACHINES, World, base_url
+from clients.fly.addresses import Addresses
+from clients.fly.apps import Apps
+from clients.fly.errors import FlyUnauthorizedError
+from clients.fly.logs import Logs
+from clients.fly.machines import GET_BURST, GET_RATE, Machines
+from clients.fly.secrets import Secrets
+from clients.fly.tokens import Tokens, authorization, bare
+from clients.fly.wire import Wire
+from clients.transport import Api, Pacer, Progress, RetryPolicy, Timing, Transport, print_progress
+
+TOKEN_VARIABLE = "FLY_API_TOKEN"  # noqa: S105  # the variable's name
+
+
+class FlyClient:
+    """Fly, by noun: `apps`, `addresses`, `secrets`, `machines`, `tokens` and `logs`.
+
+    Args:
+        machines_url: base address of the Machines API, without /v1.
+        api_url: base address of the API that has the logs.
+        token: in any of the forms people have it.
+        progress: told of every wait.
+        policy: retries.
+        session: what requests are sent with.
+        timing: clock, sleep and jitter.
+    """
+
+    def __init__(
+        self,
+        machines_url: str,
+        api_url: str,
+        token: str,
+        *,
+        progress: Progress = print_progress,
+        policy: RetryPolicy | None = None,
+        session: requests.Session | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        timing = timing or Timing()
+        self.timing, self.progress = timing, progress
+
+        def wire(url: str, title: str, rate: float, burst: int) -> Wire:
+            api = Api(
+                base_url=url,
+                title=title,
+                headers={"Authorization": authorization(token), "User-Agent": "prefect-fly"},
+                request_id_header="fly-request-id",
+            )
+            pacer = Pacer(rate, burst, clock=timing.clock, sleep=timing.sleep)
+            return Wire(Transport(api, policy=policy, pacer=pacer, progress=progress, session=session, timing=timing))
+
+        usual = wire(machines_url, FLY_MACHINES.title, 1.0, 3)
+        self.apps = Apps(usual)
+        self.addresses = Addresses(usual)
+        self.secrets = Secrets(usual)
+        self.machines = Machines(usual, wire(machines_url, FLY_MACHINES.title, GET_RATE, GET_BURST))
+        self.tokens = Tokens(usual)
+        self.logs = Logs(wire(api_url, FLY_API.title, 1.0, 3))
+
+    @classmethod
+    def from_environment(
+        cls, world: World, environ: Mapping[str, str] = os.environ, *, progress: Progress = print_progress
+    ) -> FlyClient:
+        """Return a client for `world`, with the token in FLY_API_TOKEN.
+
+        Raises:
+            WrongWorldError: an address does not belong to `world`.
+            FlyUnauthorizedError: there is no token.
+        """
+        machines_url, api_url = base_url(FLY_MACHINES, world, environ), base_url(FLY_API, world, environ)
+        token = environ.get(TOKEN_VARIABLE, "")
+        if not bare(token):
+            raise FlyUnauthorizedError("use the Fly API", f"{TOKEN_VARIABLE} is not set")
+        return cls(machines_url, api_url, token, progress=progress)

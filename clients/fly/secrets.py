@@ -1,0 +1,89 @@
+"""Secrets of an app (`/apps/{app}/secrets`): written in bulk, never read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clients.fly.wire import Wire, path, record, records
+from clients.transport import Call, Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """What the API tells about a secret: a digest of undocumented make, and times as it spells them (RFC 3339)."""
+
+    name: str
+    digest: str
+    updated_at: str
+
+    @classmethod
+    def from_wire(cls, body: object) -> Secret:
+        """Read a reply; unknown fields are ignored, a value that the API may show included."""
+        entry = record(body)
+        return cls(
+            name=str(entry.get("name", "")),
+            digest=str(entry.get("digest", "")),
+            updated_at=str(entry.get("updated_at") or ""),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretsWritten:
+    """A bulk write: the app-wide version it made, and the secrets that the reply named."""
+
+    version: int
+    secrets: tuple[Secret, ...]
+
+
+class Secrets:
+    """List and write the secrets of an app."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self, app: str) -> tuple[Secret, ...]:
+        """Return the app's secrets without their values.
+
+        Raises:
+            FlyNotFoundError: no such app, or none that this token may see.
+        """
+        body = self._wire.get(f'list the secrets of app "{app}"', path("apps", app, "secrets"), pace=f"secrets:{app}")
+        return tuple(Secret.from_wire(entry) for entry in records(record(body).get("secrets")))
+
+    def write(self, app: str, values: Mapping[str, str | None]) -> SecretsWritten:
+        """Set the names with a value and remove those with None, in one call.
+
+        Running machines keep what they started with until they are updated with `min_secrets_version`. The call is
+        repeated after transient trouble: writing the same values twice leaves the same secrets.
+
+        Raises:
+            FlyNotFoundError: no such app, or none that this token may see.
+        """
+        reply = self._wire.send(
+            f'write the secrets {_quoted(values)} of app "{app}"',
+            Call(
+                method="POST",
+                path=path("apps", app, "secrets"),
+                json={"values": dict(values)},
+                idempotent=True,
+                pace=f"set-secrets:{app}",
+                # Concurrent bulk writes to one app: the one that lost had no effect.
+                retry_on=_lost_to_another_write,
+            ),
+        )
+        body = record(reply.json())
+        # Replies carry a deprecated duplicate with a capital letter.
+        version = body.get("version", body.get("Version"))
+        return SecretsWritten(
+            version=int(version or 0),
+            secrets=tuple(Secret.from_wire(entry) for entry in records(body.get("secrets"))),
+        )
+
+
+def _lost_to_another_write(reply: Reply) -> bool:
+    return reply.status == 409
+
+
+def _quoted(names: Mapping[str, object]) -> str:
+    return ", ".join(f'"{name}"' for name in sorted(names))

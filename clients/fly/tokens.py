@@ -1,0 +1,79 @@
+"""Fly API tokens: their spelling, and what the current one covers.
+
+Owns nothing: a token comes from the environment and is never stored, printed or compared with another.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from clients.fly.wire import Wire, path, record, records
+
+_SCHEME = re.compile(r"^(?:\s*(?:Bearer|FlyV1)\s+)+", re.IGNORECASE)
+_MACAROON = re.compile(r"^fm[0-9][a-z]?_")
+
+
+def bare(token: str) -> str:
+    """Return the token without any (repeated) scheme, its comma-joined parts without blanks.
+
+    People paste `FlyV1 fm2_…,fm2_…`, `Bearer …` or the parts over several lines.
+    """
+    parts = (_SCHEME.sub("", part).strip() for part in token.replace("\n", ",").split(","))
+    return ",".join(part for part in parts if part)
+
+
+def authorization(token: str) -> str:
+    """Return the Authorization header: FlyV1 for macaroons, Bearer for everything else (fly-go does the same)."""
+    stripped = bare(token)
+    macaroons = any(_MACAROON.match(part) for part in stripped.split(","))
+    return f"FlyV1 {stripped}" if macaroons else f"Bearer {stripped}"
+
+
+def registry_password(token: str) -> str:
+    """Return the password for registry.fly.io (user `x`): the token without its scheme."""
+    return bare(token)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """What one part of the token reaches. `apps` empty: every app of the organization."""
+
+    org: str
+    apps: tuple[str, ...] = ()
+
+    def covers(self, org: str, app: str) -> bool:
+        """Tell whether this part sees app `app` of organization `org`."""
+        return self.org == org and (not self.apps or app in self.apps)
+
+
+class Tokens:
+    """`GET /tokens/current`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def current(self) -> tuple[Coverage, ...]:
+        """Return what the token in use covers, one entry for each of its parts.
+
+        Raises:
+            FlyUnauthorizedError: the API does not accept it.
+        """
+        body = self._wire.get("read what FLY_API_TOKEN covers", path("tokens", "current"), pace="tokens")
+        return tuple(
+            Coverage(org=_org_of(entry), apps=tuple(_app_name(app) for app in entry.get("apps") or []))
+            for entry in records(record(body).get("tokens"))
+        )
+
+    def covers(self, org: str, app: str) -> bool:
+        """Tell whether the token in use sees app `app` of organization `org`: then its 404 means gone."""
+        return any(part.covers(org, app) for part in self.current())
+
+
+def _org_of(entry: dict[str, object]) -> str:
+    return str(entry.get("org_slug") or entry.get("organization") or "")
+
+
+def _app_name(app: object) -> str:
+    # Published as a list without an item type: names, or objects that hold one.
+    return str(app.get("name", "")) if isinstance(app, dict) else str(app)
