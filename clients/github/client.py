@@ -84,7 +84,7 @@ class GitHubClient:
         """Return `workflow` of `repository`.
 
         Raises:
-            GitHubNotFoundError: there is no such workflow on the default branch, or the token may not see the repository.
+            GitHubNotFoundError: no such workflow on the default branch, or no such repository for this token.
             GitHubError: any other refusal.
         """
         path = f"{_repo(repository)}/actions/workflows/{quote(workflow, safe='')}"

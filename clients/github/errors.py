@@ -7,7 +7,7 @@ GitHubError
 ├── GitHubRefusedError        400, 409, 422: the request itself is wrong
 ├── GitHubRateLimitedError    429, or a 403 that is a rate limit
 └── GitHubTransientError      5xx or no answer, after the retries that are safe
-└── GitHubUnclearError    a dispatch may have been accepted: look for its run before doing anything else
+    └── GitHubUnclearError    a dispatch may have been accepted: look for its run before doing anything else
 """
 
 from __future__ import annotations

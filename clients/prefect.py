@@ -1,0 +1,203 @@
+"""What we ask of our own Prefect server and its gate: is it ready, is it closed, who used which key.
+
+    PrefectError
+    ├── PrefectUnreachableError   no answer at all; the text says why
+    ├── PrefectUnauthorizedError  401: the credential is not accepted
+    └── PrefectAnswerError        any other answer than the one expected
+
+Nothing is retried here: the verbs of `ops` poll against a deadline of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import requests
+
+from clients.endpoints import World, require_url
+from clients.transport import Api, Call, NoAnswerError, Reply, RetryPolicy, Transport, no_progress
+
+# Fly's proxy sends a request with this header to that machine and no other.
+FORCE_INSTANCE_HEADER = "fly-force-instance-id"
+
+
+class PrefectError(Exception):
+    """The server did not answer as expected.
+
+    Attributes:
+        status: HTTP status, 0 without an answer.
+    """
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PrefectUnreachableError(PrefectError):
+    """No answer: refused, not resolvable (a new name takes a while), reset or timed out."""
+
+
+class PrefectUnauthorizedError(PrefectError):
+    """The credential is not accepted."""
+
+
+class PrefectAnswerError(PrefectError):
+    """It answered, but not what a healthy server of ours answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """A named key. `Credential.parse` reads the form name:key."""
+
+    name: str
+    key: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "name:key".
+
+        Raises:
+            ValueError: it has another form; the text is not repeated.
+        """
+        name, colon, key = text.strip().partition(":")
+        if not colon or not name or not key:
+            raise ValueError("it is not of the form name:key")
+        return cls(name=name, key=key)
+
+    def basic(self) -> str:
+        """Return the Authorization header that PREFECT_API_AUTH_STRING makes a client send."""
+        return "Basic " + base64.b64encode(f"{self.name}:{self.key}".encode()).decode()
+
+    def bearer(self) -> str:
+        """Return the Authorization header that PREFECT_API_KEY makes a client send."""
+        return f"Bearer {self.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyUse:
+    """What one server process saw of one key since it started.
+
+    Attributes:
+        last_accepted: unix seconds by the server's clock, None when never.
+        client_version: of the last client that used it, from its User-Agent.
+    """
+
+    accepted: int
+    refused: int
+    last_accepted: float | None
+    client_version: str | None
+
+    @classmethod
+    def of(cls, body: Mapping[str, object]) -> Self:
+        """Read one entry of /gate/keys."""
+        last, version = body.get("last_accepted"), body.get("client_version")
+        return cls(
+            accepted=_whole(body.get("accepted")),
+            refused=_whole(body.get("refused")),
+            last_accepted=float(last) if isinstance(last, (int, float)) else None,
+            client_version=str(version) if version else None,
+        )
+
+
+class PrefectClient:
+    """Calls to one server, at its public address without /api."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @classmethod
+    def at(cls, url: str, world: World, session: requests.Session | None = None) -> Self:
+        """Build a client for the server at `url`.
+
+        Raises:
+            WrongWorldError: the address does not belong to `world`.
+        """
+        address = require_url(url, world, "the server's URL")
+        api = Api(base_url=address, title="Prefect server", headers={"User-Agent": "prefect-fly-ops"})
+        return cls(Transport(api, policy=RetryPolicy(attempts=1), progress=no_progress, session=session))
+
+    def ready(self) -> None:
+        """Return when /api/ready answers 200: the server is up and sees its database.
+
+        Raises:
+            PrefectUnreachableError: no answer.
+            PrefectAnswerError: any other answer.
+        """
+        reply = self._get("/api/ready")
+        if reply.status != 200:
+            raise PrefectAnswerError(f"/api/ready answered HTTP {reply.status}", status=reply.status)
+
+    def api_status(self, authorization: str = "", instance_id: str = "") -> int:
+        """Return the HTTP status of a harmless API query (flows, at most one), sent with `authorization` or without.
+
+        Raises:
+            PrefectUnreachableError: no answer.
+        """
+        headers = _headers(authorization, instance_id)
+        call = Call(method="POST", path="/api/flows/filter", json={"limit": 1}, headers=headers, read_timeout=20)
+        return self._send(call).status
+
+    def ui_status(self) -> tuple[int, str]:
+        """Return status and content type of the page that a person opens; one redirect within the server is followed.
+
+        Raises:
+            PrefectUnreachableError: no answer.
+        """
+        reply = self._get("/")
+        location = reply.headers.get("Location", "")
+        if reply.status in {301, 302, 303, 307, 308} and location.startswith("/") and not location.startswith("//"):
+            reply = self._get(location)
+        return reply.status, reply.headers.get("Content-Type", "")
+
+    def key_use(self, credential: Credential, instance_id: str = "") -> dict[str, KeyUse]:
+        """Return the use of every key, by name, since the answering process started.
+
+        Args:
+            credential: any key that the server accepts.
+            instance_id: ask this machine; each counts for itself.
+
+        Raises:
+            PrefectUnreachableError: no answer.
+            PrefectUnauthorizedError: the credential is not accepted.
+            PrefectAnswerError: no gate of ours answers there.
+        """
+        reply = self._get("/gate/keys", _headers(credential.basic(), instance_id))
+        if reply.status == 401:
+            raise PrefectUnauthorizedError(f'/gate/keys refused key "{credential.name}" (HTTP 401)', status=401)
+        body = reply.json()
+        keys = body.get("keys") if isinstance(body, dict) else None
+        if not reply.ok or not isinstance(keys, dict):
+            raise PrefectAnswerError(f"/gate/keys gave no list of keys (HTTP {reply.status})", status=reply.status)
+        return {str(name): KeyUse.of(entry) for name, entry in keys.items() if isinstance(entry, dict)}
+
+    def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        return self._send(Call(method="GET", path=path, headers=headers or {}, read_timeout=20))
+
+    def _send(self, call: Call) -> Reply:
+        try:
+            return self._transport.send(call)
+        except NoAnswerError as silence:
+            raise PrefectUnreachableError(str(silence)) from silence
+
+
+def _headers(authorization: str, instance_id: str) -> dict[str, str]:
+    headers = {"Authorization": authorization, FORCE_INSTANCE_HEADER: instance_id}
+    return {name: value for name, value in headers.items() if value}
+
+
+def _whole(value: object) -> int:
+    return int(value) if isinstance(value, (int, float)) else 0
+
+
+__all__ = [
+    "Credential",
+    "KeyUse",
+    "PrefectAnswerError",
+    "PrefectClient",
+    "PrefectError",
+    "PrefectUnauthorizedError",
+    "PrefectUnreachableError",
+]
