@@ -74,7 +74,7 @@ def _machine(machine_name: str, region: str, role: str, args: FlyMachinesArgs, o
     build = services_machine if role == "services" else api_machine
 
     def configure(image: str) -> dict[str, Any]:
-        return build(settings, image, region)
+        return build(settings, image)
 
     return Machine(
         machine_name,

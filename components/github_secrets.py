@@ -44,8 +44,10 @@ class GitHubSecrets(pulumi.ComponentResource):
         super().__init__(GITHUB_SECRETS, name, None, opts)
         depends_on = opts.depends_on if opts else None
         child = pulumi.ResourceOptions(parent=self, depends_on=depends_on)
-        secrets = [_secret(f"{name}-{secret}", secret, value, args, child) for secret, value in args.values.items()]
-        self.names = pulumi.Output.all(*[secret.secret_name for secret in secrets])
+        self.secrets = [
+            _secret(f"{name}-{secret}", secret, value, args, child) for secret, value in args.values.items()
+        ]
+        self.names = pulumi.Output.all(*[secret.secret_name for secret in self.secrets])
         self.register_outputs({"names": self.names})
 
 

@@ -50,20 +50,20 @@ def _days(days: int) -> str:
     return str(days * 24 * 3600)
 
 
-def api_machine(settings: Settings, image: str, region: str) -> dict[str, Any]:
+def api_machine(settings: Settings, image: str) -> dict[str, Any]:
     """The configuration of a machine that serves the API and the UI."""
     return {
-        **_machine(settings, image, region, group="app", command="serve"),
+        **_machine(settings, image, group="app", command="serve"),
         "services": [_http_service()],
     }
 
 
-def services_machine(settings: Settings, image: str, region: str) -> dict[str, Any]:
+def services_machine(settings: Settings, image: str) -> dict[str, Any]:
     """The configuration of the machine that runs the background services; nothing is routed to it."""
-    return _machine(settings, image, region, group="services", command="services")
+    return _machine(settings, image, group="services", command="services")
 
 
-def _machine(settings: Settings, image: str, region: str, *, group: str, command: str) -> dict[str, Any]:
+def _machine(settings: Settings, image: str, *, group: str, command: str) -> dict[str, Any]:
     vm = settings.vm
     identity: Mapping[str, str] = {"FLY_PROCESS_GROUP": group, "PRIMARY_REGION": settings.fly.region}
     init: dict[str, Any] = {"cmd": [command]}

@@ -42,17 +42,20 @@ def ops_command(
     runs_on: Literal["create", "delete"] = "create",
     environment: Mapping[str, pulumi.Input[str]] | None = None,
     triggers: Sequence[pulumi.Input[Any]] | None = None,
+    only_triggers: bool = False,
     opts: pulumi.ResourceOptions,
 ) -> local.Command:
     """Declare a Command that runs an ops verb.
 
     With `runs_on="delete"` nothing runs on create and update: the bookend must stay silent in a normal `up`, and must
-    not be given triggers.
+    not be given triggers. With `only_triggers` a changed flag (a timeout, a secrets version) runs nothing: without it
+    the provider runs `create` again whenever any input changes.
     """
     text = pulumi.Output.all(**flags).apply(lambda known: render(verb, {key: known[key] for key in flags}))
     return local.Command(
         name,
         create=text if runs_on == "create" else None,
+        update=":" if only_triggers else None,
         delete=text if runs_on == "delete" else None,
         environment=dict(environment) if environment else None,
         triggers=list(triggers) if triggers else None,

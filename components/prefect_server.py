@@ -45,7 +45,7 @@ class PrefectServer(pulumi.ComponentResource):
 
     image: pulumi.Output[str]
     machine_ids: pulumi.Output[dict[str, str]]
-    verified: pulumi.Resource
+    verified: pulumi.CustomResource
     verify_credential: pulumi.Output[str]
 
     def __init__(self, name: str, args: PrefectServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -119,11 +119,12 @@ def _migrate(name: str, settings: Settings, server: PrefectServer, image: pulumi
             "timeout": settings.timeouts.migrate,
         },
         triggers=[image, database],
+        only_triggers=True,
         opts=pulumi.ResourceOptions(parent=server, depends_on=[*server.app.resources, server.secrets.resource]),
     )
 
 
-def _verify(name: str, settings: Settings, server: PrefectServer, machines: FlyMachines) -> pulumi.Resource:
+def _verify(name: str, settings: Settings, server: PrefectServer, machines: FlyMachines) -> pulumi.CustomResource:
     return ops_command(
         f"{name}-verify",
         "verify-server",

@@ -1,0 +1,98 @@
+"""What a stack tells people and other programs: its outputs and its README."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.api_keys import ApiKeys
+from components.fly_machines import machine_keys
+from components.orchestrator_wiring import OrchestratorWiring
+from components.prefect_server import PrefectServer
+from costs import monthly_usd
+from settings import Settings
+
+_CLOUD_README = """\
+# Prefect Cloud, stack {stack}
+
+The orchestrator `{orchestrator}` uses the workspace at {api_url}.
+
+- [ ] Tell the team where the UI is: https://app.prefect.cloud
+- Rollback: `pulumi destroy --refresh`
+"""
+
+_SERVER_README = """\
+# Prefect server, stack {stack}
+
+UI: {url} (log in with `pulumi stack output --show-secrets uiLogin`)
+API: {api_url}
+Orchestrator: `{orchestrator}` ({connected})
+Cost: {cost}
+
+What is left to do by hand:
+
+- [ ] Log in to the UI and look at the first flow run.
+- [ ] Give each person a login of their own: `pulumi config set --path prefect-fly:logins[1] <name>`, then `pulumi up`.
+- [ ] Choose who is called when the Better Stack monitor fails.
+- [ ] Update the team's documentation with the two addresses above.
+- Detach the orchestrator, keep the server: `pulumi config set --path prefect-fly:orchestrator.connected false`, `pulumi up`.
+- Roll everything back: `pulumi destroy --refresh`. The database keeps schema and history.
+"""  # noqa: E501 - commands are copied whole
+
+
+def export(
+    settings: Settings, keys: ApiKeys | None, server: PrefectServer | None, wiring: OrchestratorWiring | None
+) -> None:
+    """Export the stack's outputs; secrets stay secret."""
+    pulumi.export("mode", settings.mode)
+    pulumi.export("apiUrl", settings.api_url)
+    pulumi.export("orchestratorConnected", wiring is not None)
+    if wiring is not None:
+        pulumi.export("redeployRun", wiring.run_url)
+    cost = _cost(settings) if server else 0.0
+    pulumi.export("monthlyCostUsd", cost)
+    if server is not None and keys is not None:
+        _export_server(settings, keys, server)
+    pulumi.export("nextSteps", _next_steps(settings))
+    pulumi.export("readme", readme(settings, cost))
+
+
+def _export_server(settings: Settings, keys: ApiKeys, server: PrefectServer) -> None:
+    pulumi.export("serverUrl", settings.server_url)
+    pulumi.export("uiUrl", f"{settings.server_url}/")
+    logins = {login: keys.credential(login) for login in settings.logins}
+    first = settings.logins[0] if settings.logins else None
+    pulumi.export("uiLogin", logins[first] if first else None)
+    pulumi.export("uiLogins", pulumi.Output.secret(logins))
+    pulumi.export("image", server.image)
+    pulumi.export("machineIds", server.machine_ids)
+    pulumi.export("keyNames", keys.names)
+    if settings.connections:
+        pulumi.export("databaseConnections", settings.connections.describe())
+
+
+def _cost(settings: Settings) -> float | None:
+    regions = [region for _key, region, _role in machine_keys(settings)]
+    vm = settings.vm
+    return monthly_usd(cpu_kind=vm.cpu_kind, cpus=vm.cpus, memory_mb=vm.memory_mb, regions=regions)
+
+
+def _next_steps(settings: Settings) -> list[str]:
+    steps = ["pulumi stack output readme"]
+    if settings.mode == "self-hosted":
+        steps.insert(0, "pulumi stack output --show-secrets uiLogin")
+    if not settings.orchestrator.connected:
+        steps.append("pulumi config set --path prefect-fly:orchestrator.connected true, then pulumi up")
+    return steps
+
+
+def readme(settings: Settings, cost: float | None) -> str:
+    """The stack's README: addresses, cost and the checklist that only people can work through."""
+    template = _CLOUD_README if settings.mode == "cloud" else _SERVER_README
+    return template.format(
+        stack=settings.stack,
+        url=settings.server_url,
+        api_url=settings.api_url,
+        orchestrator=settings.orchestrator.app,
+        connected="connected" if settings.orchestrator.connected else "detached",
+        cost="not known for performance CPUs" if cost is None else f"about {cost:.2f} USD per month on Fly",
+    )
