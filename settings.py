@@ -336,3 +336,18 @@ def schema() -> dict[str, Any]:
         },
         "additionalProperties": False,
     }
+
+
+def write_docs(docs: Path) -> None:
+    """Write the configuration page and the JSON schema below `docs`."""
+    intro = (
+        "# Configuration\n\nNamespace `prefect-fly`. Set with `pulumi config set --path prefect-fly:<setting> "
+        "<value>`, secrets with\n`pulumi config set --secret <setting>`. This table and [the JSON schema](settings.schema.json) "
+        "are made by\n`python -m settings` from `settings_tree.py`.\n\n"
+    )
+    (docs / "configuration.md").write_text(f"{intro}{markdown_table()}\n", encoding="utf-8")
+    (docs / "settings.schema.json").write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_docs(Path(__file__).parent / "docs")
