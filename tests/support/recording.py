@@ -1,0 +1,177 @@
+"""Runs the real program under Pulumi's mocks and keeps every registration as it went over the wire."""
+
+from __future__ import annotations
+
+import hashlib
+import runpy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from google.protobuf import json_format
+from pulumi.runtime import mocks, rpc, stack
+
+ROOT = Path(__file__).resolve().parents[2]
+_SECRET = rpc._secret_sig
+_SIGNATURE = rpc._special_sig_key
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One registered resource: `secret` lists the dotted paths of its secret inputs, `after` the URNs it depends on."""
+
+    urn: str
+    kind: str
+    name: str
+    parent: str
+    inputs: Mapping[str, Any]
+    secret: frozenset[str]
+    after: frozenset[str]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Echo(mocks.Mocks):
+    """Answers with the inputs and the outputs that the components read."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        return f"{args.name}-id", {**args.inputs, **_outputs(args)}
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"the program called {args.token}")
+
+
+def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
+    digest = hashlib.sha256(args.name.encode()).hexdigest()
+    match args.typ:
+        case "pulumi-python:dynamic/fly:App":
+            return {"app_id": "app-1", "hostname": f"{args.name}.fly.dev"}
+        case "pulumi-python:dynamic/fly:IpAddress":
+            return {"address": "192.0.2.1"}
+        case "pulumi-python:dynamic/fly:Secrets":
+            names = sorted(args.inputs["values"])
+            prints = {name: f"print-{name}" for name in names}
+            return {"version": 7, "fingerprint": digest, "fingerprints": prints, "names": names}
+        case "pulumi-python:dynamic/fly:Machine":
+            return {"machine_id": digest[:14], "revision": f"rev-{args.name}"}
+        case "pulumi-python:dynamic/credentials:ApiKey":
+            return {"value": f"pf_{digest}", "sha256": hashlib.sha256(digest.encode()).hexdigest()}
+        case "docker:index/image:Image":
+            return {"repoDigest": f"registry.fly.io/{args.name}@sha256:{digest}"}
+        case "command:local:Command":
+            return {"stdout": '{"started_at": 12.5, "url": "https://github.com/run/1"}', "stderr": ""}
+    return {}
+
+
+class _Recorder(mocks.MockMonitor):
+    def __init__(self) -> None:
+        super().__init__(_Echo())
+        self.seen: list[Registration] = []
+        self.exported: dict[str, Any] = {}
+        self.secret_exports: frozenset[str] = frozenset()
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        response = super().RegisterResource(request)
+        raw = json_format.MessageToDict(request.object)
+        self.seen.append(
+            Registration(
+                urn=response.urn,
+                kind=request.type,
+                name=request.name,
+                parent=request.parent,
+                inputs=_plain(raw),
+                secret=frozenset(_secret_paths(raw)),
+                after=_dependencies(request),
+                options={
+                    "retain_on_delete": request.retainOnDelete,
+                    "protect": request.protect,
+                    "replace_on_changes": list(request.replaceOnChanges),
+                    "additional_secret_outputs": list(request.additionalSecretOutputs),
+                    "aliases": list(request.aliases),
+                },
+            )
+        )
+        return response
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        if "pulumi:pulumi:Stack" in request.urn:
+            raw = json_format.MessageToDict(request.outputs)
+            self.exported, self.secret_exports = _plain(raw), frozenset(_secret_paths(raw))
+        return super().RegisterResourceOutputs(request)
+
+
+def _dependencies(request: Any) -> frozenset[str]:
+    by_property = (urn for entry in request.propertyDependencies.values() for urn in entry.urns)
+    return frozenset([*request.dependencies, *by_property])
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and value.get(_SIGNATURE) == _SECRET
+
+
+def _plain(value: Any) -> Any:
+    if _is_secret(value):
+        return _plain(value["value"])
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _secret_paths(value: Any, path: str = "") -> Iterable[str]:
+    if _is_secret(value):
+        yield path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _secret_paths(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _secret_paths(item, f"{path}[{index}]")
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one run of the program registered and exported."""
+
+    resources: tuple[Registration, ...]
+    exports: Mapping[str, Any]
+    secret_exports: frozenset[str]
+
+    def one(self, kind: str, name: str) -> Registration:
+        """The resource of that type and logical name."""
+        found = [item for item in self.resources if (item.kind, item.name) == (kind, name)]
+        assert len(found) == 1, f"{kind} {name}: {len(found)} of {[(r.kind, r.name) for r in self.resources]}"
+        return found[0]
+
+    def of(self, kind: str) -> list[Registration]:
+        """All resources of a type, in the order of their registration."""
+        return [item for item in self.resources if item.kind == kind]
+
+    def before(self, resource: Registration) -> set[str]:
+        """URNs of everything that exists before `resource` does, and so is deleted after it."""
+        known = {item.urn: item for item in self.resources}
+        found: set[str] = set()
+        waiting = [*resource.after]
+        while waiting:
+            urn = waiting.pop()
+            if urn in found or urn not in known:
+                continue
+            found.add(urn)
+            waiting += known[urn].after
+        return found
+
+
+def run_program(config: Mapping[str, str], *, stack_name: str = "dev") -> Program:
+    """Run `__main__.py` with a configuration, in the program's own folder."""
+    recorder = _Recorder()
+    mocks.set_mocks(_Echo(), project="prefect-fly", stack=stack_name, preview=False, monitor=recorder, organization="acme")
+    pulumi.runtime.set_all_config(dict(config), [])
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def program() -> None:
+        root = stack.Stack()
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        root.register_outputs(dict(root.outputs))
+
+    program()
+    return Program(tuple(recorder.seen), recorder.exported, recorder.secret_exports)
