@@ -1,0 +1,71 @@
+"""Every version the toolchain builds or asks for; changing a line here rebuilds exactly what it names.
+
+The Python SDKs' pins are in requirements.txt; a unit test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+PULUMI_VERSION = "3.259.0"
+REQUIRED_PULUMI = ">=3.259.0,<4"
+MINIMUM_GO = (1, 26)
+COMMAND_PLUGIN = "1.2.1"
+DOCKER_PLUGIN = "5.1.0"
+GITHUB_PLUGIN = "6.15.0"
+SUPPORTED_PLATFORMS = ("linux-x86_64", "linux-aarch64", "darwin-x86_64", "darwin-arm64")
+"""Where a build is expected to work; it is tried on the first only (docs/toolchain.md)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoBuild:
+    """One binary made from one committed go.mod.
+
+    Attributes:
+        name: folder under toolchain/go/ with go.mod and go.sum.
+        package: what is compiled, "." for a main.go of our own.
+        binary: file name of the result.
+        scripts: scripts shipped inside a Go module that must lie beside the binary: (module, path inside it).
+        label: what the progress line calls it.
+    """
+
+    name: str
+    package: str
+    binary: str
+    label: str
+    tags: str = ""
+    ldflags: str = "-s -w"
+    scripts: tuple[tuple[str, str], ...] = field(default=())
+
+
+_SDK = "github.com/pulumi/pulumi/sdk/v3"
+
+PULUMI = GoBuild(
+    name="pulumi",
+    package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    binary="pulumi",
+    label=f"Pulumi engine {PULUMI_VERSION} (the long one: about 4 minutes on 2 cores)",
+    tags="osusergo,grpcnotrace",
+    ldflags=f"-s -w -X {_SDK}/go/common/version.Version=v{PULUMI_VERSION}",
+    scripts=((_SDK, "python/dist/pulumi-resource-pulumi-python"),),
+)
+LANGUAGE_PYTHON = GoBuild(
+    name="language-python",
+    package=f"{_SDK}/python/cmd/pulumi-language-python",
+    binary="pulumi-language-python",
+    label="Pulumi's Python language host",
+    scripts=((_SDK, "python/cmd/pulumi-language-python-exec"),),
+)
+GITHUB = GoBuild(
+    name="github",
+    package=".",
+    binary="pulumi-resource-github",
+    label=f"Pulumi's GitHub plugin {GITHUB_PLUGIN}",
+    ldflags=f"-s -w -X main.version={GITHUB_PLUGIN}",
+)
+REGISTRY = GoBuild(
+    name="registry",
+    package="github.com/distribution/distribution/v3/cmd/registry",
+    binary="registry",
+    label="a local image registry",
+)
