@@ -50,8 +50,19 @@ def _make(folder: Path, lock_file: Path) -> None:
     # A caller's own PYTHONPATH or pip options must not leak into an environment that mirrors the image.
     env = {key: value for key, value in os.environ.items() if not key.startswith("PIP_") and key != "PYTHONPATH"}
     env |= {key: value for key, value in os.environ.items() if key in _PIP_NETWORK}
-    install = [folder / "bin" / "python", "-m", "pip", "install", "--require-hashes", "--no-deps", "-r", lock_file]
-    for argv in ([sys.executable, "-m", "venv", folder], [*install, "--disable-pip-version-check", "--no-input"]):
+    install: list[str | Path] = [
+        folder / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--require-hashes",
+        "--no-deps",
+        "-r",
+        lock_file,
+    ]
+    steps: list[list[str | Path]] = [[sys.executable, "-m", "venv", folder]]
+    steps.append([*install, "--disable-pip-version-check", "--no-input"])
+    for argv in steps:
         run_step(step, argv, cwd=folder.parent, env=env, verb="install Prefect's packages", log=log)
     (folder / _COMPLETE).touch()
     step.done()
