@@ -118,12 +118,18 @@ class Flows:
 
     def _run_child(self) -> int:
         reading, writing = os.pipe()
-        settings = {**_CHILD_SETTINGS, "PREFECT_HOME": str(self._home), "ORCHESTRATOR_REPORTS_FD": str(writing)}
+        # An empty variable is how Fly's users unset one; Prefect would take it for a value.
+        given = {name: value for name, value in os.environ.items() if value}
+        own = {
+            "PREFECT_HOME": str(self._home),
+            "TMPDIR": str(self._home),
+            "ORCHESTRATOR_REPORTS_FD": str(writing),
+        }
         here = Path(__file__).resolve().parent
         child = subprocess.Popen(
             [sys.executable, str(here / "serve_flows.py"), "serve" if self.configured else "once"],
             cwd=here,
-            env={**settings, **{name: value for name, value in os.environ.items() if value}},
+            env=_CHILD_SETTINGS | given | own,
             # The child reads end-of-file when this process is killed, and then ends itself with all it started.
             stdin=subprocess.PIPE,
             pass_fds=(writing,),

@@ -1,0 +1,1 @@
+"""GitHub emulated: Actions secrets by real sealed boxes, variables, environments, workflow dispatch and its runs."""

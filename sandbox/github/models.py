@@ -1,0 +1,278 @@
+"""What the emulated GitHub knows: repositories, their secrets by clear value, workflows and runs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, SealedBox
+
+Status = Literal["queued", "waiting", "in_progress", "completed"]
+
+
+@dataclass
+class Secret:
+    """A secret with the value that was sealed into it; times in unix seconds."""
+
+    name: str
+    value: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass
+class Vault:
+    """Secrets that share one X25519 key pair: those of a repository, or of one of its environments."""
+
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    private_key: str = field(default_factory=lambda: base64.b64encode(bytes(PrivateKey.generate())).decode())
+
+    @property
+    def _key(self) -> PrivateKey:
+        return PrivateKey(base64.b64decode(self.private_key))
+
+    @property
+    def public_key(self) -> str:
+        """The public key, base64 of 32 bytes."""
+        return base64.b64encode(bytes(self._key.public_key)).decode()
+
+    @property
+    def key_id(self) -> str:
+        """The id that a sealed value must name; a number in a string, as GitHub's is."""
+        return str(int(hashlib.sha256(self.public_key.encode()).hexdigest()[:15], 16))
+
+    def open(self, sealed: str) -> str:
+        """Return what was sealed for this vault.
+
+        Raises:
+            ValueError: it is no base64, no box for this key, or no text.
+        """
+        try:
+            return SealedBox(self._key).decrypt(base64.b64decode(sealed, validate=True)).decode()
+        except CryptoError as error:
+            raise ValueError(str(error)) from error
+
+    def put(self, name: str, value: str, now: float) -> bool:
+        """Keep a value; True when the name is new. A change always shows in `updated_at`, whole seconds on the wire."""
+        known = self.secrets.get(name)
+        if known is None:
+            self.secrets[name] = Secret(name, value, now, now)
+            return True
+        known.value = value
+        known.updated_at = max(now, known.updated_at + 1)
+        return False
+
+
+@dataclass
+class Variable:
+    """A clear-text Actions variable."""
+
+    name: str
+    value: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass
+class Workflow:
+    """A workflow file.
+
+    Attributes:
+        file: its name in .github/workflows.
+        inputs: declared workflow_dispatch inputs and whether each is required.
+        dispatchable: whether it has the workflow_dispatch trigger.
+        disabled: switched off by hand.
+        title_input: an input that its `run-name` shows, if any.
+    """
+
+    id: int
+    file: str
+    name: str
+    inputs: dict[str, bool] = field(default_factory=dict)
+    dispatchable: bool = True
+    disabled: bool = False
+    title_input: str | None = None
+
+
+@dataclass
+class Run:
+    """One run of a workflow; times in unix seconds."""
+
+    id: int
+    number: int
+    workflow_id: int
+    head_branch: str
+    head_sha: str
+    title: str
+    inputs: dict[str, str]
+    created_at: float
+    updated_at: float
+    visible_at: float
+    started_at: float | None = None
+    status: Status = "queued"
+    conclusion: str | None = None
+    event: str = "workflow_dispatch"
+
+
+@dataclass
+class Script:
+    """How coming runs behave.
+
+    Attributes:
+        queued: seconds before a runner takes the run.
+        running: seconds it takes at least.
+        conclusion: how it ends; None lets what the workflow really does decide.
+        approval: it waits until somebody approves it.
+        times: how many runs behave so; None for all.
+        invisible: seconds before the list of runs shows a new run.
+    """
+
+    queued: float = 1.0
+    running: float = 2.0
+    conclusion: str | None = None
+    approval: bool = False
+    times: int | None = None
+    invisible: float = 0.5
+
+
+@dataclass
+class Repository:
+    """A repository; branches by name with the commit they point at."""
+
+    id: int
+    owner: str
+    name: str
+    branches: dict[str, str]
+    vault: Vault = field(default_factory=Vault)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    environments: dict[str, Vault] = field(default_factory=dict)
+    workflows: list[Workflow] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def full_name(self) -> str:
+        """`owner/name`."""
+        return f"{self.owner}/{self.name}"
+
+    def workflow(self, key: str) -> Workflow | None:
+        """Find a workflow by its file name or its number."""
+        return next((each for each in self.workflows if key in {each.file, str(each.id)}), None)
+
+    def run(self, number: int) -> Run | None:
+        """Find a run by its id."""
+        return next((each for each in self.runs if each.id == number), None)
+
+
+class GitHubState:
+    """All of it, with what tests script and look at.
+
+    Attributes:
+        ghes: behave as GitHub Enterprise Server up to 3.20: an unknown dispatch field is refused with 400.
+        scripts: behaviours waiting to be used, first one first; the last default applies when none is left.
+    """
+
+    def __init__(self) -> None:
+        self.repositories: dict[str, Repository] = {}
+        self.organisations: dict[str, int] = {}
+        self.ghes = False
+        self.scripts: list[Script] = []
+        self._ids = itertools.count(1001)
+
+    def clear(self) -> None:
+        """Forget everything but the numbers given out."""
+        self.repositories.clear()
+        self.organisations.clear()
+        self.scripts.clear()
+        self.ghes = False
+
+    def next_id(self) -> int:
+        """Return a number never used before."""
+        return next(self._ids)
+
+    def add_repository(self, owner: str, name: str) -> Repository:
+        """Create a repository with a branch `main`, and its organisation."""
+        self.organisations.setdefault(owner, self.next_id())
+        sha = hashlib.sha1(f"{owner}/{name}".encode(), usedforsecurity=False).hexdigest()
+        repository = Repository(self.next_id(), owner, name, {"main": sha})
+        self.repositories[repository.full_name.lower()] = repository
+        return repository
+
+    def add_workflow(self, repository: Repository, file: str, name: str, **settings: Any) -> Workflow:
+        """Create a workflow; `settings` are the fields of `Workflow`."""
+        workflow = Workflow(self.next_id(), file, name, **settings)
+        repository.workflows.append(workflow)
+        return workflow
+
+    def repository(self, full_name: str) -> Repository:
+        """Return a repository by `owner/name`; KeyError when there is none."""
+        return self.repositories[full_name.lower()]
+
+    def secret(self, full_name: str, name: str, environment: str | None = None) -> str | None:
+        """Return the clear value of a secret, or None when it is not set."""
+        repository = self.repository(full_name)
+        vault = repository.vault if environment is None else repository.environments[environment]
+        found = vault.secrets.get(name.upper())
+        return found.value if found else None
+
+    def script(self, **settings: Any) -> Script:
+        """Let coming runs behave so; the fields are those of `Script`, `times` is 1 unless given."""
+        script = Script(**{"times": 1, **settings})
+        self.scripts.append(script)
+        return script
+
+    def take_script(self) -> Script:
+        """Return the behaviour of a run that is starting."""
+        while self.scripts:
+            script = self.scripts[0]
+            if script.times is None:
+                return script
+            if script.times > 0:
+                script.times -= 1
+                return script
+            self.scripts.pop(0)
+        return Script()
+
+    def dump(self) -> dict[str, Any]:
+        """Return everything that outlives a restart, as JSON; it holds secret values."""
+        return {
+            "next_id": self.next_id(),
+            "ghes": self.ghes,
+            "organisations": self.organisations,
+            "repositories": [asdict(each) for each in self.repositories.values()],
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Take over what `dump` returned; runs that were under way then count as cancelled."""
+        self._ids = itertools.count(saved["next_id"])
+        self.ghes = saved["ghes"]
+        self.organisations = dict(saved["organisations"])
+        self.repositories = {}
+        for each in saved["repositories"]:
+            repository = _repository(each)
+            for run in repository.runs:
+                if run.status != "completed":
+                    run.status, run.conclusion = "completed", "cancelled"
+            self.repositories[repository.full_name.lower()] = repository
+
+
+def _vault(saved: dict[str, Any]) -> Vault:
+    secrets = {name: Secret(**each) for name, each in saved["secrets"].items()}
+    return Vault(secrets, saved["private_key"])
+
+
+def _repository(saved: dict[str, Any]) -> Repository:
+    return Repository(
+        id=saved["id"],
+        owner=saved["owner"],
+        name=saved["name"],
+        branches=dict(saved["branches"]),
+        vault=_vault(saved["vault"]),
+        variables={name: Variable(**each) for name, each in saved["variables"].items()},
+        environments={name: _vault(each) for name, each in saved["environments"].items()},
+        workflows=[Workflow(**each) for each in saved["workflows"]],
+        runs=[Run(**each) for each in saved["runs"]],
+    )
