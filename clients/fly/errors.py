@@ -17,6 +17,7 @@
     │   └── FlyPaymentError        no payment card
     ├── FlyForeignError            the object exists, but is not ours to change
     ├── FlyUnprovenError           a 404 that this token cannot prove to mean "gone"
+    ├── FlyTimedOutError           something took longer than allowed
     └── FlyUnhealthyError          the machine did not get healthy in time
 
 Each text is one sentence that stands alone, followed by what to do next:
@@ -37,6 +38,7 @@ class FlyError(Exception):
         doing: what was asked, without "could not", for example `create app "shop"`.
         said: what the API said, or what was seen.
         advice: what to do next; the class has a general one.
+        log: lines shown below the sentence.
 
     Attributes:
         status: HTTP status, None when there was no answer.
@@ -46,10 +48,17 @@ class FlyError(Exception):
     advice = "Mend what the message names and run the command again."
 
     def __init__(
-        self, doing: str, said: str, *, status: int | None = None, request_id: str = "", advice: str = ""
+        self,
+        doing: str,
+        said: str,
+        *,
+        status: int | None = None,
+        request_id: str = "",
+        advice: str = "",
+        log: tuple[str, ...] = (),
     ) -> None:
         self.doing, self.said = doing, said
-        self.status, self.request_id = status, request_id
+        self.status, self.request_id, self.log = status, request_id, log
         if advice:
             self.advice = advice
         where = ", ".join(
@@ -57,7 +66,8 @@ class FlyError(Exception):
             for part in (f"HTTP {status}" if status else "", f"request id {request_id}" if request_id else "")
             if part
         )
-        super().__init__(f"could not {doing}: {said}{f' ({where})' if where else ''}. {self.advice}")
+        sentence = f"could not {doing}: {said}{f' ({where})' if where else ''}. {self.advice}"
+        super().__init__("\n  | ".join([f"{sentence}\nThe last log lines:", *log]) if log else sentence)
 
 
 class FlyUnreachableError(FlyError):
@@ -153,10 +163,16 @@ class FlyUnprovenError(FlyError):
     advice = "Use a FLY_API_TOKEN of the organization that owns it, so that gone can be told from hidden."
 
 
+class FlyTimedOutError(FlyError):
+    """Something took longer than the caller allows."""
+
+    advice = "Allow it more time (timeouts), or mend what holds it up, and run the command again."
+
+
 class FlyUnhealthyError(FlyError):
     """The machine did not start, or its checks did not pass, in the time allowed."""
 
-    advice = "Read the log lines above, mend the cause and run the command again."
+    advice = "Mend the cause and run the command again."
 
 
 _BY_STATUS: dict[int, type[FlyError]] = {

@@ -1,0 +1,181 @@
+"""fly:App — an app in our organization.
+
+Owns the app and, on delete, the machines in it that this stack made. Does not own its secrets, addresses and machines
+one by one: they are resources of their own. Never moves to another organization.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from clients.fly import FlyClient
+from clients.fly.apps import App as FlyApp
+from clients.fly.apps import taken
+from clients.fly.errors import FlyForbiddenError, FlyForeignError, FlyNameTakenError, FlyNotFoundError
+from clients.fly.ownership import prove_gone
+from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
+
+REPLACES = ("name", "endpoints")
+UPDATES = ("adopt_existing", "owner")
+
+
+class FlyAppProvider(ResourceProvider):
+    """Creates, adopts and deletes an app."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: Props, news: dict[str, Any]) -> CheckResult:
+        """Refuse what is missing, and another organization than before."""
+        failures = require(news, {"org": str, "name": str, "owner": str, "endpoints": str})
+        before, after = olds.get("org"), news.get("org")
+        if before and not unknown(before) and not unknown(after) and before != after:
+            said = f'could not move app "{news.get("name")}" from organization "{before}" to "{after}": '
+            failures.append(CheckFailure("org", f"{said}Fly cannot. Destroy the stack first, or use another stack."))
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        """Another name is another app."""
+        return difference(olds, news, updates=UPDATES, replaces=REPLACES)
+
+    def create(self, props: Props) -> CreateResult:
+        """Create the app, or adopt the one that exists, and wait until the API knows it."""
+        client, name = fly_client(props), props["name"]
+        doing = f'create app "{name}"'
+        try:
+            existing = client.apps.find(name)
+        except FlyForbiddenError as error:
+            raise taken(name, error) from None
+        if existing is None:
+            existing = _create(client, name, props["org"])
+        _may_adopt(client, existing, props, doing)
+        return CreateResult(name, _outputs(props, existing))
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Read the app; a 404 counts as gone only for a token of the recorded organization."""
+        client = fly_client(props)
+        try:
+            app = client.apps.get(id_)
+        except FlyNotFoundError as missing:
+            prove_gone(client, props["org"], id_, missing)
+            return ReadResult(None, {})
+        return ReadResult(id_, _outputs(props, app))
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Take over new settings. A suspended app comes back with its machines, which are resources of their own."""
+        kept = {key: olds[key] for key in ("app_id", "hostname") if key in olds}
+        return UpdateResult(plain(news) | kept | {"drifted": []})
+
+    def delete(self, id_: str, props: Props) -> None:
+        """Remove our machines and the app; refuse while it holds machines of somebody else."""
+        client = fly_client(props)
+        try:
+            _sweep(client, id_, props["owner"])
+            client.apps.delete(id_)
+        except FlyNotFoundError as missing:
+            prove_gone(client, props["org"], id_, missing)
+
+
+class App(Resource, module="fly", name="App"):
+    """An app.
+
+    Args:
+        resource_name: logical name; carries the app's identity.
+        org: organization slug. Changing it is refused.
+        name: the app's name, global on Fly.
+        owner: mark of this stack (`clients.fly.ownership.owner_of`).
+        endpoints: real or sandbox.
+        adopt_existing: take over an app of ours that has machines already; an empty one is taken anyway.
+        opts: as usual.
+    """
+
+    org: pulumi.Output[str]
+    name: pulumi.Output[str]
+    app_id: pulumi.Output[str]
+    hostname: pulumi.Output[str]
+    drifted: pulumi.Output[list[str]]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        org: pulumi.Input[str],
+        name: pulumi.Input[str],
+        owner: pulumi.Input[str],
+        endpoints: pulumi.Input[str],
+        adopt_existing: pulumi.Input[bool] = False,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        props = {
+            "org": org,
+            "name": name,
+            "owner": owner,
+            "endpoints": endpoints,
+            "adopt_existing": adopt_existing,
+            "app_id": None,
+            "hostname": None,
+            "drifted": None,
+        }
+        super().__init__(FlyAppProvider(), resource_name, props, adopting(opts))
+
+
+def _create(client: FlyClient, name: str, org: str) -> FlyApp:
+    try:
+        client.apps.create(name, org)
+    except FlyNameTakenError:
+        # Also the answer when an earlier attempt of ours was done but its answer lost.
+        try:
+            existing = client.apps.find(name)
+        except FlyForbiddenError as error:
+            raise taken(name, error) from None
+        if existing is None:
+            raise
+    return client.apps.wait_ready(name)
+
+
+def _may_adopt(client: FlyClient, app: FlyApp, props: Props, doing: str) -> None:
+    if app.org != props["org"]:
+        raise FlyForeignError(
+            doing,
+            f'the name is taken by your organization "{app.org}"',
+            advice=f'Choose another name (fly.app), or set fly.org to "{app.org}".',
+        )
+    if props.get("adopt_existing"):
+        return
+    foreign = [machine.id for machine in client.machines.list(app.name) if machine.owner != props["owner"]]
+    if foreign:
+        raise FlyForeignError(
+            doing,
+            f"it exists and holds machines that this stack did not make ({', '.join(foreign)})",
+            advice="Set fly.adoptExisting: true to take it over, or choose another name (fly.app).",
+        )
+
+
+def _sweep(client: FlyClient, app: str, owner: str) -> None:
+    machines = client.machines.list(app)
+    foreign = [machine.id for machine in machines if machine.owner != owner]
+    if foreign:
+        raise FlyForeignError(
+            f'delete app "{app}"',
+            f"it holds machines that this stack did not make ({', '.join(foreign)})",
+            advice="Remove them (fly machine destroy) and run pulumi destroy again.",
+        )
+    for machine in machines:
+        client.machines.destroy(app, machine)
+
+
+def _outputs(props: Props, app: FlyApp) -> dict[str, Any]:
+    inputs = {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES, "org"}}
+    drifted = ["status: suspended"] if app.status == "suspended" and app.machine_count else []
+    return inputs | {"app_id": app.id, "hostname": f"{app.name}.fly.dev", "drifted": drifted}

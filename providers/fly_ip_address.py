@@ -1,0 +1,120 @@
+"""fly:IpAddress — one public address of an app: a shared IPv4 or an IPv6, both free of charge.
+
+Owns the address of its kind; an app has at most one of each from this project, so create takes the one that is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from clients.fly import FlyClient
+from clients.fly.addresses import Address, Kind
+from clients.fly.errors import FlyNotFoundError, FlyTransientError, FlyUnreachableError
+from clients.fly.ownership import prove_gone
+from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
+
+REPLACES = ("app", "kind", "endpoints")
+
+
+class FlyIpAddressProvider(ResourceProvider):
+    """Allocates, finds and releases an address."""
+
+    serialize_as_secret_always = False
+
+    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+        """Refuse what is missing, and kinds that cost money or are private."""
+        failures = require(news, {"app": str, "kind": str, "endpoints": str})
+        kind = news.get("kind")
+        if not unknown(kind) and kind not in set(Kind):
+            failures.append(CheckFailure("kind", f'could not use kind "{kind}": it is neither shared_v4 nor v6'))
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        """Everything about an address is fixed."""
+        return difference(olds, news, updates=(), replaces=REPLACES)
+
+    def create(self, props: Props) -> CreateResult:
+        """Allocate the address unless the app has one of its kind."""
+        client, app, kind = fly_client(props), props["app"], Kind(props["kind"])
+        org = client.apps.get(app).org
+        address = _of_kind(client, app, kind) or _allocate(client, app, kind)
+        outputs = {key: props[key] for key in REPLACES} | {"address": address.ip, "org": org}
+        return CreateResult(f"{app}/{address.ip}", outputs)
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Find the address in the app's list; an app that shows its list proves what is not in it gone."""
+        client = fly_client(props)
+        try:
+            listed = client.addresses.list(props["app"])
+        except FlyNotFoundError as missing:
+            prove_gone(client, props.get("org", ""), props["app"], missing)
+            return ReadResult(None, {})
+        if any(address.ip == props["address"] for address in listed):
+            return ReadResult(id_, plain(props))
+        return ReadResult(None, {})
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Keep the address: reached only when a value was unknown in the diff and turned out the same."""
+        return UpdateResult(plain(olds) | {key: news[key] for key in REPLACES})
+
+    def delete(self, _id: str, props: Props) -> None:
+        """Release the address."""
+        client = fly_client(props)
+        try:
+            client.addresses.release(props["app"], props["address"])
+        except FlyNotFoundError as missing:
+            prove_gone(client, props.get("org", ""), props["app"], missing)
+
+
+class IpAddress(Resource, module="fly", name="IpAddress"):
+    """A public address.
+
+    Args:
+        resource_name: logical name; carries app and kind.
+        app: the app's name.
+        kind: shared_v4 or v6.
+        endpoints: real or sandbox.
+        opts: as usual.
+    """
+
+    app: pulumi.Output[str]
+    kind: pulumi.Output[str]
+    address: pulumi.Output[str]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        app: pulumi.Input[str],
+        kind: pulumi.Input[str],
+        endpoints: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        props = {"app": app, "kind": kind, "endpoints": endpoints, "address": None, "org": None}
+        super().__init__(FlyIpAddressProvider(), resource_name, props, adopting(opts))
+
+
+def _of_kind(client: FlyClient, app: str, kind: Kind) -> Address | None:
+    matching = [address for address in client.addresses.list(app) if address.is_of(kind)]
+    return min(matching, key=lambda address: address.ip) if matching else None
+
+
+def _allocate(client: FlyClient, app: str, kind: Kind) -> Address:
+    try:
+        return client.addresses.allocate(app, kind)
+    except (FlyTransientError, FlyUnreachableError):
+        # The answer is lost, the address may not be.
+        found = _of_kind(client, app, kind)
+        return found or client.addresses.allocate(app, kind)

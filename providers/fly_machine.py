@@ -1,0 +1,231 @@
+"""fly:Machine — one machine of an app, with a stable name.
+
+Owns the machine's whole config. Does not own its image, the app's secrets (it starts with a version of them) or the
+addresses that lead to it. Name, region and app are fixed: another region is another logical resource with another
+name, so that the new machine comes up before the old one goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from clients.fly import FlyClient, deployment
+from clients.fly.config import differences, observed, stays_up, whole, with_marks
+from clients.fly.deployment import Wanted
+from clients.fly.errors import FlyForeignError, FlyNotFoundError
+from clients.fly.model import Machine as FlyMachine
+from clients.fly.ownership import prove_gone
+from providers.lifecycle import Props, adopting, changed, fly_client, plain, require, unknown
+
+REPLACES = ("app", "name", "region", "endpoints")
+RESTARTS = ("min_secrets_version", "secrets_fingerprint")
+UPDATES = ("owner", "healthy_timeout", "adopt")
+OUTPUTS = ("machine_id", "instance_id", "private_ip", "image_digest", "revision", "drifted", "org")
+
+
+class FlyMachineProvider(ResourceProvider):
+    """Launches, updates in place and retires a machine."""
+
+    serialize_as_secret_always = False
+
+    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+        """Refuse what is missing; a config needs at least an image."""
+        failures = require(news, {"app": str, "name": str, "region": str, "owner": str, "endpoints": str})
+        config = news.get("config")
+        if not unknown(config) and not (isinstance(config, Mapping) and config.get("image")):
+            failures.append(
+                CheckFailure("config", f'could not use the config of machine "{news.get("name")}": no image')
+            )
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        """Compare configs by meaning: spelling, order of keys and what the API fills in are no difference."""
+        moved = changed(olds, news, REPLACES)
+        replaced = [key for key in moved if not unknown(news.get(key))]
+        other = bool(changed(olds, news, (*RESTARTS, *UPDATES)) or _config_changed(olds, news) or olds.get("drifted"))
+        return DiffResult(changes=bool(moved) or other, replaces=replaced, delete_before_replace=True)
+
+    def create(self, props: Props) -> CreateResult:
+        """Bring the machine up and wait until its checks pass; ours, left by an earlier attempt, is taken."""
+        client = fly_client(props)
+        org = client.apps.get(props["app"]).org
+        machine = deployment.launch(client, _wanted(props))
+        return CreateResult(machine.id, _outputs(props, machine, org))
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Show the wanted config with the values that somebody else changed, and list what they are."""
+        client = fly_client(props)
+        machine = _read(client, id_, props)
+        if machine is None:
+            return ReadResult(None, {})
+        wanted = _wanted(props)
+        config = observed(whole(props["config"]), machine.config)
+        drifted = [*differences(wanted.config, machine.config), *_state_drift(machine)]
+        # Instance id and revision stay those of our last write: a stranger's restart changes neither.
+        kept = plain(props) | {"config": config, "drifted": drifted, "private_ip": machine.private_ip}
+        inputs = {key: value for key, value in kept.items() if key not in OUTPUTS}
+        return ReadResult(id_, kept, inputs)
+
+    def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
+        """Update in place; when the new version does not get healthy, the previous one is put back and this fails."""
+        client = fly_client(news)
+        restart = bool(changed(olds, news, RESTARTS))
+        machine = _read(client, id_, olds)
+        if machine is None:
+            raise FlyNotFoundError(
+                f'update machine "{news["name"]}" of app "{news["app"]}"',
+                "somebody removed it",
+                advice="Run pulumi up --refresh, which makes a new one.",
+            )
+        machine = deployment.revise(client, _wanted(news), machine, restart=restart)
+        return UpdateResult(_outputs(news, machine, olds["org"]))
+
+    def delete(self, id_: str, props: Props) -> None:
+        """Drain, stop and destroy the machine; refuse when another stack took it over meanwhile."""
+        client = fly_client(props)
+        machine = _read(client, id_, props)
+        if machine is None:
+            return
+        if machine.owner not in {props["owner"], ""}:
+            raise FlyForeignError(
+                f'delete machine "{machine.name}" of app "{props["app"]}"',
+                f"it belongs to another stack by now ({machine.owner})",
+                advice="Remove it from this stack's state (pulumi state delete) and leave it to the other.",
+            )
+        try:
+            deployment.retire(client, props["app"], machine)
+        except FlyNotFoundError as missing:
+            prove_gone(client, props.get("org", ""), props["app"], missing)
+
+
+class Machine(Resource, module="fly", name="Machine"):
+    """A machine.
+
+    Outputs: `machine_id`; `instance_id` of our last write; `private_ip`; `image_digest`; `revision`, a string that
+    changes whenever we start a new version; `drifted`, paths that somebody else changed.
+
+    Args:
+        resource_name: logical name; carries app, region and replica.
+        app: the app's name.
+        name: the machine's name, stable and unique in the app.
+        region: three letters.
+        config: whole machine config; our marks and what flyctl needs are added.
+        owner: mark of this stack.
+        endpoints: real or sandbox.
+        min_secrets_version: version of the app's secrets to start with, 0 for any.
+        secrets_fingerprint: starts a new version when it changes.
+        healthy_timeout: seconds for starting and passing the checks.
+        adopt: take over a machine of this region that no stack made.
+        opts: as usual.
+    """
+
+    app: pulumi.Output[str]
+    name: pulumi.Output[str]
+    region: pulumi.Output[str]
+    machine_id: pulumi.Output[str]
+    instance_id: pulumi.Output[str]
+    private_ip: pulumi.Output[str]
+    image_digest: pulumi.Output[str]
+    revision: pulumi.Output[str]
+    drifted: pulumi.Output[list[str]]
+
+    def __init__(  # noqa: PLR0913  # a machine's inputs, all by keyword
+        self,
+        resource_name: str,
+        *,
+        app: pulumi.Input[str],
+        name: pulumi.Input[str],
+        region: pulumi.Input[str],
+        config: pulumi.Input[Mapping[str, Any]],
+        owner: pulumi.Input[str],
+        endpoints: pulumi.Input[str],
+        min_secrets_version: pulumi.Input[int] = 0,
+        secrets_fingerprint: pulumi.Input[str] = "",
+        healthy_timeout: pulumi.Input[float] = 180,
+        adopt: pulumi.Input[bool] = False,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        props: dict[str, Any] = {
+            "app": app,
+            "name": name,
+            "region": region,
+            "config": config,
+            "owner": owner,
+            "endpoints": endpoints,
+            "min_secrets_version": min_secrets_version,
+            "secrets_fingerprint": secrets_fingerprint,
+            "healthy_timeout": healthy_timeout,
+            "adopt": adopt,
+        }
+        super().__init__(FlyMachineProvider(), resource_name, props | dict.fromkeys(OUTPUTS), adopting(opts))
+
+
+def _wanted(props: Props) -> Wanted:
+    known = plain(props)
+    return Wanted(
+        app=known["app"],
+        name=known["name"],
+        region=known["region"],
+        owner=known["owner"],
+        config=with_marks(known["config"], name=known["name"], owner=known["owner"], region=known["region"]),
+        min_secrets_version=known.get("min_secrets_version", 0),
+        healthy_within=known.get("healthy_timeout", 180),
+        adopt=known.get("adopt", False),
+    )
+
+
+def _read(client: FlyClient, id_: str, props: Props) -> FlyMachine | None:
+    """Return the machine, None when it is proved gone."""
+    try:
+        machine = client.machines.get(props["app"], id_)
+    except FlyNotFoundError as missing:
+        prove_gone(client, props.get("org", ""), props["app"], missing)
+        return None
+    return None if machine.destroyed else machine
+
+
+def _config_changed(olds: Props, news: Props) -> bool:
+    config = news.get("config")
+    if unknown(config) or not isinstance(config, Mapping):
+        return True
+    before, after = whole(olds["config"]), whole(config)
+    # Both ways: what only one of the two states is a change as well.
+    return bool(differences(after, before) or differences(before, after))
+
+
+def _state_drift(machine: FlyMachine) -> list[str]:
+    found = []
+    if machine.state != "started" and stays_up(machine.config):
+        found.append(f"state: {machine.state}")
+    if machine.cordoned:
+        found.append("cordoned")
+    return found
+
+
+def _outputs(props: Props, machine: FlyMachine, org: str) -> dict[str, Any]:
+    image = str(machine.config.get("image", ""))
+    pinned = image.partition("@")[2]
+    inputs = {key: value for key, value in plain(props).items() if key not in OUTPUTS}
+    return inputs | {
+        "machine_id": machine.id,
+        "instance_id": machine.instance_id,
+        "private_ip": machine.private_ip,
+        "image_digest": machine.image.digest or pinned,
+        "revision": hashlib.sha256(f"{machine.id}/{machine.instance_id}".encode()).hexdigest()[:16],
+        "drifted": [],
+        "org": org,
+    }

@@ -1,0 +1,229 @@
+"""fly:Secrets — a set of names in an app's secrets, and the marker that says whose they are.
+
+Owns exactly the names it sets, the marker, and the absence of the names in `absent`. Every other secret of the app is
+somebody else's: neither touched nor looked at. Values are write-only on Fly, so outputs hold salted fingerprints of
+them and the digests that Fly answered; a digest that changed since is drift.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from secrets import token_hex
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from clients.fly import FlyClient
+from clients.fly.errors import FlyForeignError, FlyNotFoundError
+from clients.fly.ownership import MARKER_VALUE, marker_of, prove_gone
+from providers.lifecycle import Props, adopting, changed, fingerprint, fly_client, plain, require, unknown
+
+REPLACES = ("app", "endpoints")
+UPDATES = ("absent", "owner", "take_over")
+OUTPUTS = ("names", "version", "salt", "fingerprints", "fingerprint", "digests", "drifted", "org")
+
+
+class FlySecretsProvider(ResourceProvider):
+    """Writes and removes our names, in one bulk call each time."""
+
+    serialize_as_secret_always = False
+
+    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+        """Refuse what is missing, and a name that is both set and to be absent."""
+        failures = require(news, {"app": str, "owner": str, "endpoints": str})
+        values, absent = news.get("values"), news.get("absent")
+        if isinstance(values, Mapping) and isinstance(absent, list):
+            failures += [
+                CheckFailure("absent", f'could not set secret "{name}": it is listed as absent as well')
+                for name in values
+                if name in absent
+            ]
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        """Compare fingerprints: values are not kept in outputs."""
+        moved = changed(olds, news, REPLACES)
+        replaced = [key for key in moved if not unknown(news.get(key))]
+        other = bool(changed(olds, news, UPDATES) or _values_changed(olds, news) or olds.get("drifted"))
+        return DiffResult(changes=bool(moved) or other, replaces=replaced, delete_before_replace=True)
+
+    def create(self, props: Props) -> CreateResult:
+        """Write all names and the marker; refuse names that somebody else set."""
+        client, app = fly_client(props), props["app"]
+        org = client.apps.get(app).org
+        live = _digests(client, app)
+        claimed = {*props["values"], *props.get("absent", [])}
+        # Names and marker are written in one call, so with the marker there the names are an earlier attempt's.
+        _refuse_foreign(props, claimed & set(live) if marker_of(props["owner"]) not in live else set())
+        salt = token_hex(16)
+        version = _write(client, props, props["values"], remove=(), live=live)
+        digests = _digests(client, app)
+        if all(digests.get(name) == live.get(name) for name in claimed):
+            # Taken over as they were: no machine has to be updated to see them.
+            version = 0
+        return CreateResult(app, _outputs(props, salt=salt, version=version, digests=digests, org=org))
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Compare digests; the version stays that of our last write, so that a stranger's secret is no difference."""
+        client = fly_client(props)
+        try:
+            live = _digests(client, props["app"])
+        except FlyNotFoundError as missing:
+            prove_gone(client, props.get("org", ""), props["app"], missing)
+            return ReadResult(None, {})
+        if not {*props["names"], marker_of(props["owner"])} & set(live):
+            return ReadResult(None, {})
+        return ReadResult(id_, plain(props) | {"drifted": _drift(props, live)})
+
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Write what changed or drifted and remove our names that are no longer wanted, in one call."""
+        client, app, salt = fly_client(news), news["app"], olds["salt"]
+        live = _digests(client, app)
+        ours = {*olds["names"], *olds.get("absent", [])}
+        _refuse_foreign(news, ({*news["values"], *news.get("absent", [])} - ours) & set(live))
+        prints = _fingerprints(salt, news["values"])
+        stale = {
+            name: value
+            for name, value in news["values"].items()
+            if olds["fingerprints"].get(name) != prints[name] or live.get(name, "") != olds["digests"].get(name)
+        }
+        remove = set(olds["names"]) - set(news["values"])
+        if olds["owner"] != news["owner"]:
+            remove.add(marker_of(olds["owner"]))
+        version = _write(client, news, stale, remove=remove, live=live)
+        digests = _digests(client, app) if version else live
+        version = version or olds["version"]
+        return UpdateResult(_outputs(news, salt=salt, version=version, digests=digests, org=olds["org"]))
+
+    def delete(self, _id: str, props: Props) -> None:
+        """Remove exactly our names and our marker."""
+        client = fly_client(props)
+        try:
+            client.secrets.write(props["app"], dict.fromkeys([*props["names"], marker_of(props["owner"])]))
+        except FlyNotFoundError as missing:
+            prove_gone(client, props.get("org", ""), props["app"], missing)
+
+
+class Secrets(Resource, module="fly", name="Secrets"):
+    """A set of secrets on an app.
+
+    Outputs: `names`; `version`, the app-wide version of our last write, for machines' min_secrets_version (0: nothing
+    was new); `fingerprint`, one string that changes whenever we write; `drifted`, what somebody else changed.
+
+    Args:
+        resource_name: logical name; carries the app.
+        app: the app's name.
+        values: name to value; make it secret.
+        owner: mark of this stack.
+        endpoints: real or sandbox.
+        absent: names that must not be set.
+        take_over: names that somebody else set may be overwritten and removed; their values cannot be restored.
+        opts: as usual.
+    """
+
+    app: pulumi.Output[str]
+    names: pulumi.Output[list[str]]
+    version: pulumi.Output[int]
+    fingerprint: pulumi.Output[str]
+    drifted: pulumi.Output[list[str]]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        app: pulumi.Input[str],
+        values: pulumi.Input[Mapping[str, pulumi.Input[str]]],
+        owner: pulumi.Input[str],
+        endpoints: pulumi.Input[str],
+        absent: pulumi.Input[list[str]] | None = None,
+        take_over: pulumi.Input[bool] = False,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        props: dict[str, Any] = {
+            "app": app,
+            "values": pulumi.Output.secret(values),
+            "owner": owner,
+            "endpoints": endpoints,
+            "absent": absent or [],
+            "take_over": take_over,
+        }
+        props |= dict.fromkeys(OUTPUTS)
+        # The digest's algorithm is undocumented, so it could be guessed back from.
+        secret = ("values", "salt", "fingerprints", "digests")
+        super().__init__(FlySecretsProvider(), resource_name, props, adopting(opts, secret_outputs=secret))
+
+
+def _digests(client: FlyClient, app: str) -> dict[str, str]:
+    return {secret.name: secret.digest for secret in client.secrets.list(app)}
+
+
+def _refuse_foreign(props: Props, foreign: set[str]) -> None:
+    if foreign and not props.get("take_over"):
+        raise FlyForeignError(
+            f'set secrets of app "{props["app"]}"',
+            f"{', '.join(sorted(foreign))} is set there already, and not by this stack",
+            advice="Unset it (fly secrets unset), or let the stack take it over (orchestrator.takeOver: true, for the "
+            "server's app fly.adoptExisting: true); the present value cannot be restored afterwards.",
+        )
+
+
+def _write(
+    client: FlyClient, props: Props, values: Mapping[str, str], *, remove: Iterable[str], live: Mapping[str, str]
+) -> int:
+    """Write in one bulk call and return the new version; 0 when there was nothing to write."""
+    marker = marker_of(props["owner"])
+    body: dict[str, str | None] = dict(values)
+    if marker not in live:
+        body[marker] = MARKER_VALUE
+    body |= {name: None for name in {*remove, *props.get("absent", [])} if name in live}
+    return client.secrets.write(props["app"], body).version if body else 0
+
+
+def _drift(props: Props, live: Mapping[str, str]) -> list[str]:
+    marker = marker_of(props["owner"])
+    found = [f"{name}: removed" for name in [*props["names"], marker] if name not in live]
+    found += [
+        f"{name}: changed" for name in props["names"] if name in live and live[name] != props["digests"].get(name)
+    ]
+    found += [f"{name}: set" for name in props.get("absent", []) if name in live]
+    return sorted(found)
+
+
+def _fingerprints(salt: str, values: Mapping[str, str]) -> dict[str, str]:
+    return {name: fingerprint(salt, value) for name, value in values.items()}
+
+
+def _values_changed(olds: Props, news: Props) -> bool:
+    values = news.get("values")
+    if unknown(values) or not isinstance(values, Mapping):
+        return True
+    return bool(olds.get("fingerprints") != _fingerprints(olds["salt"], values))
+
+
+def _outputs(props: Props, *, salt: str, version: int, digests: Mapping[str, str], org: str) -> dict[str, Any]:
+    prints = _fingerprints(salt, props["values"])
+    # The version is in it so that mending a drifted value counts as a change for those who have to restart.
+    overall = hashlib.sha256(json.dumps([sorted(prints.items()), version]).encode()).hexdigest()
+    inputs = {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES}}
+    return inputs | {
+        "names": sorted(prints),
+        "version": version,
+        "salt": salt,
+        "fingerprints": prints,
+        "fingerprint": overall,
+        "digests": {name: digests[name] for name in prints if name in digests},
+        "drifted": [],
+        "org": org,
+    }
