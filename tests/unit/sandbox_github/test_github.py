@@ -1,4 +1,4 @@
-"""The emulated GitHub answers as the facts say: sealed secrets, dispatches with or without details, runs on the clock."""
+"""The emulated GitHub answers as the facts say: sealed secrets, dispatches with or without details, timed runs."""
 
 from __future__ import annotations
 

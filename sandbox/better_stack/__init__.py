@@ -1,0 +1,1 @@
+"""Better Stack Uptime emulated: monitors that really poll their URL."""
