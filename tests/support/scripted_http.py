@@ -1,0 +1,77 @@
+"""A stand-in for requests.Session that answers from a script, and a clock that only sleeping moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from json import dumps
+from typing import Any
+
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from clients.transport import Timing
+
+
+def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> requests.Response:
+    """Return a response with a JSON body."""
+    response = requests.Response()
+    response.status_code = status
+    response._content = b"" if body is None else dumps(body).encode()
+    response.headers = CaseInsensitiveDict(headers or {})
+    return response
+
+
+@dataclass
+class Sent:
+    """A request as it was sent."""
+
+    method: str
+    url: str
+    json: Any
+    headers: Mapping[str, str]
+    params: Mapping[str, Any]
+    timeout: tuple[float, float]
+
+
+class ScriptedSession(requests.Session):
+    """Answers requests one after the other; raises what is an exception."""
+
+    def __init__(self, *script: requests.Response | Exception) -> None:
+        super().__init__()
+        self.script = list(script)
+        self.sent: list[Sent] = []
+
+    def request(self, method: str, url: str, **given: Any) -> requests.Response:  # type: ignore[override]
+        """Record the request, its last headers included, and play the next answer."""
+        prepared = requests.Request(method, url, headers=given.get("headers")).prepare()
+        if given.get("auth"):
+            prepared = given["auth"](prepared)
+        self.sent.append(
+            Sent(method, url, given.get("json"), prepared.headers, given.get("params") or {}, given["timeout"])
+        )
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+@dataclass
+class FakeClock:
+    """Seconds that pass only by sleeping; `slept` lists the sleeps."""
+
+    now: float = 1_700_000_000.0
+    slept: list[float] = field(default_factory=list)
+
+    def time(self) -> float:
+        """Return the present."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def timing(self, jitter: Callable[[], float] = lambda: 0.0) -> Timing:
+        """Return this clock as a transport wants it; without jitter, so that waits are exact."""
+        return Timing(clock=self.time, sleep=self.sleep, jitter=jitter)
