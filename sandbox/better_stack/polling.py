@@ -92,7 +92,7 @@ def _satisfies(status: int, text: str, monitor: Monitor) -> bool:
     wants = monitor.attributes
     kind, keyword = wants["monitor_type"], wants["required_keyword"] or ""
     if kind == "expected_status_code":
-        return bool(status in wants["expected_status_codes"])
+        return status in set(wants["expected_status_codes"])
     if not 200 <= status < 300:
         return False
     if kind in {"keyword", "keyword_absence"}:
