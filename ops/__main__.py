@@ -1,0 +1,58 @@
+"""`python -m ops <verb>`: run one verb. Its report is the last line of standard output, as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from clients.better_stack import BetterStackError
+from clients.endpoints import World, WrongWorldError
+from clients.fly import FlyError
+from clients.github import GitHubError
+from ops import detach, doctor, migrate, redeploy, rollback, verify, verify_server
+from ops.errors import OpsError
+from ops.runtime import runtime
+
+VERBS: dict[str, ModuleType] = {
+    "migrate": migrate,
+    "verify-server": verify_server,
+    "redeploy": redeploy,
+    "verify": verify,
+    "detach": detach,
+    "rollback": rollback,
+    "doctor": doctor,
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs."""
+    # Abbreviated flags would become part of what is written into users' state.
+    parser = argparse.ArgumentParser(prog="python -m ops", description=sys.modules["ops"].__doc__, allow_abbrev=False)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    for name, module in VERBS.items():
+        summary = (module.__doc__ or "").strip().partition("\n")[0].partition(": ")[2]
+        verb = verbs.add_parser(name, help=summary, description=module.__doc__, allow_abbrev=False)
+        module.add_arguments(verb)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb and return the exit code: 0 done, 1 failed with a sentence, 2 wrong flags, 130 interrupted."""
+    args = build_parser().parse_args(argv)
+    try:
+        report = VERBS[args.verb].run(args, runtime(World(args.endpoints)))
+    except (OpsError, FlyError, GitHubError, BetterStackError, WrongWorldError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run it again, it goes on from where it was\n")
+        return 130
+    sys.stdout.write(f"{json.dumps(report)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

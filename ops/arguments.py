@@ -1,0 +1,68 @@
+"""Flags that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from clients.endpoints import World
+
+MODES = ("workflow", "machines")
+
+
+def endpoints(parser: argparse.ArgumentParser) -> None:
+    """Add --endpoints."""
+    parser.add_argument(
+        "--endpoints",
+        choices=[world.value for world in World],
+        default=World.REAL.value,
+        help="the world that the stack states; no address of the other one is ever used",
+    )
+
+
+def timeout(parser: argparse.ArgumentParser, seconds: float) -> None:
+    """Add --timeout."""
+    parser.add_argument("--timeout", type=_positive, default=seconds, metavar="S", help="seconds to wait in all")
+
+
+def redeploy(parser: argparse.ArgumentParser) -> None:
+    """Add what `redeploy` and `detach` share."""
+    parser.add_argument("--mode", choices=MODES, default="workflow", help="how the orchestrator is redeployed")
+    parser.add_argument("--app", required=True, help="the orchestrator's Fly app")
+    parser.add_argument("--repository", help="owner/name; needed with --mode workflow")
+    parser.add_argument("--workflow", help="the workflow's file name; needed with --mode workflow")
+    parser.add_argument("--ref", default="main", help="branch or tag that the workflow runs on")
+    parser.add_argument(
+        "--inputs",
+        type=workflow_inputs,
+        default={},
+        metavar="JSON",
+        help="inputs of the workflow; {nonce} in a value becomes different for every dispatch",
+    )
+    timeout(parser, 1200)
+
+
+def workflow_inputs(text: str) -> dict[str, str]:
+    """Read a JSON object of texts.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else.
+    """
+    try:
+        read = json.loads(text)
+    except ValueError:
+        read = None
+    if not isinstance(read, dict) or not all(isinstance(value, str | int | float | bool) for value in read.values()):
+        raise argparse.ArgumentTypeError('it must be a JSON object of texts, for example \'{"reason": "prefect"}\'')
+    # GitHub takes inputs as texts; a boolean is spelled as in JSON.
+    return {str(key): value if isinstance(value, str) else json.dumps(value) for key, value in read.items()}
+
+
+def _positive(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds

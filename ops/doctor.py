@@ -1,0 +1,201 @@
+"""doctor: for people, before the first `up` or when something is odd: check tokens, apps, workflow and health.
+
+It changes nothing and prints no secret.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from clients.better_stack import BetterStackClient, BetterStackError
+from clients.endpoints import WrongWorldError
+from clients.fly import FlyClient, FlyError
+from clients.fly.errors import FlyNotFoundError
+from clients.github import GitHubClient, GitHubError
+from clients.prefect import Credential, PrefectClient, PrefectError
+from ops import arguments
+from ops.errors import OpsError
+from ops.health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
+from ops.redeploy import WIRED
+from ops.rollback import MARKER_PREFIX
+from ops.runtime import Runtime
+from ops.stack import Found, add_stack, from_stack
+from ops.verify import is_before_3
+from ops.verify_server import KEY_VARIABLE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table."""
+
+    subject: str
+    state: Literal["ok", "note", "problem"]
+    text: str
+
+
+Findings = Iterable[Finding]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    arguments.endpoints(parser)
+    add_stack(parser)
+    parser.add_argument("--org", help="Fly organization")
+    parser.add_argument("--app", help="the orchestrator's Fly app")
+    parser.add_argument("--health-url", help="the orchestrator's health endpoint")
+    parser.add_argument("--server-app", help="the server's Fly app")
+    parser.add_argument("--server-url", help="the server's public address")
+    parser.add_argument("--repository", help="owner/name")
+    parser.add_argument("--workflow", help="the workflow's file name")
+
+
+def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
+    """Check everything, print the table, and fail when something is a problem.
+
+    Raises:
+        OpsError: at least one problem was found.
+    """
+    found = from_stack(args, rt)
+    findings = [
+        finding for look in (_fly, _github, _better_stack, _health, _server) for finding in _guarded(look, found, rt)
+    ]
+    sys.stdout.write(table(findings))
+    problems = [finding for finding in findings if finding.state == "problem"]
+    if problems:
+        raise OpsError(f"doctor found {len(problems)} problem(s); each line above says what to do.")
+    return {"problems": 0, "notes": sum(finding.state == "note" for finding in findings)}
+
+
+def table(findings: Iterable[Finding]) -> str:
+    """Return the findings as aligned lines."""
+    rows = list(findings)
+    width = max((len(row.subject) for row in rows), default=0)
+    return "".join(f"{row.state:<8} {row.subject:<{width}}  {row.text}\n" for row in rows)
+
+
+def _guarded(look: Callable[[Found, Runtime], Findings], found: Found, rt: Runtime) -> list[Finding]:
+    """Return what `look` found; what it could not even ask is a problem of its own."""
+    findings: list[Finding] = []
+    try:
+        findings.extend(look(found, rt))
+    except (FlyError, GitHubError, BetterStackError, PrefectError, WrongWorldError, OpsError) as error:
+        findings.append(Finding(_TITLES[look.__name__], "problem", str(error)))
+    return findings
+
+
+_TITLES = {
+    "_fly": "Fly",
+    "_github": "GitHub",
+    "_better_stack": "Better Stack",
+    "_health": "orchestrator health",
+    "_server": "server",
+}
+
+
+def _fly(found: Found, rt: Runtime) -> list[Finding]:
+    fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    coverage = fly.tokens.current()
+    orgs = ", ".join(sorted({part.org for part in coverage})) or "nothing"
+    org = found.get("org")
+    covered = not org or any(part.org == org for part in coverage)
+    advice = "" if covered else f'; "{org}" is not among them: set FLY_API_TOKEN to a token of it'
+    findings = [Finding("FLY_API_TOKEN", "ok" if covered else "problem", f"covers {orgs}{advice}")]
+    if found.get("app"):
+        findings += _orchestrator_app(fly, found.get("app"))
+    if found.get("server_app"):
+        findings.append(_server_app(fly, found.get("server_app")))
+    return findings
+
+
+def _orchestrator_app(fly: FlyClient, name: str) -> list[Finding]:
+    subject = f"app {name}"
+    try:
+        app = fly.apps.get(name)
+    except FlyNotFoundError:
+        return [Finding(subject, "problem", "there is no such app; set orchestrator.app to the one to wire")]
+    machines = [machine for machine in fly.machines.list(name) if not machine.destroyed]
+    running = sum(machine.state == "started" for machine in machines)
+    findings = [
+        Finding(subject, "ok" if running else "problem", f"{app.status}, {running} of {len(machines)} machines started")
+    ]
+    names = {secret.name for secret in fly.secrets.list(name)}
+    wired, marker = sorted(names & set(WIRED)), [entry for entry in names if entry.startswith(MARKER_PREFIX)]
+    if wired and not marker:
+        text = f"{', '.join(wired)} set by somebody else: up needs orchestrator.takeOver: true, their values are lost"
+        findings.append(Finding(f"secrets of {name}", "note", text))
+    else:
+        text = f"wired by a stack ({', '.join(wired)})" if wired else "not wired"
+        findings.append(Finding(f"secrets of {name}", "ok", text))
+    return findings
+
+
+def _server_app(fly: FlyClient, name: str) -> Finding:
+    try:
+        app = fly.apps.get(name)
+    except FlyNotFoundError:
+        return Finding(f"app {name}", "ok", "does not exist yet; up creates it")
+    return Finding(f"app {name}", "ok", f"{app.status} in organization {app.org}")
+
+
+def _github(found: Found, rt: Runtime) -> list[Finding]:
+    github = GitHubClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    name = found.get("repository")
+    if not name:
+        return [Finding("GITHUB_TOKEN", "ok", f"acts as {github.login() or 'an app'}")]
+    repository = github.repository(name)
+    findings = [Finding("GITHUB_TOKEN", "ok", f"sees {name}")]
+    if repository.archived:
+        findings.append(Finding(f"repository {name}", "problem", "is archived; its workflows cannot run"))
+    if repository.can_write is False:
+        findings.append(Finding(f"repository {name}", "problem", "the token may only read; it needs write access"))
+    names = set(github.secret_names(name))
+    text = f"Actions secrets can be read; of ours set: {', '.join(sorted(names & set(WIRED))) or 'none'}"
+    findings.append(Finding(f"repository {name}", "ok", text))
+    if found.get("workflow"):
+        workflow = github.workflow(name, found.get("workflow"))
+        active = workflow.state == "active"
+        text = workflow.state if active else f"{workflow.state}: enable it on the repository's Actions page"
+        findings.append(Finding(f"workflow {found.get('workflow')}", "ok" if active else "problem", text))
+    return findings
+
+
+def _better_stack(_found: Found, rt: Runtime) -> list[Finding]:
+    if not rt.environ.get("BETTERSTACK_API_TOKEN"):
+        text = "not set; up needs it unless uptime.enabled is false"
+        return [Finding("BETTERSTACK_API_TOKEN", "note", text)]
+    BetterStackClient.from_environment(rt.world, rt.environ, progress=rt.progress.say).check_token()
+    return [Finding("BETTERSTACK_API_TOKEN", "ok", "accepted")]
+
+
+def _health(found: Found, rt: Runtime) -> list[Finding]:
+    if not found.get("health_url"):
+        return []
+    reading = HealthEndpoint(found.get("health_url"), rt.world).read()
+    good = reading.prefect in {HEALTHY, NOT_CONFIGURED}
+    advice = "" if good else "; set orchestrator.healthUrl right, or mend the orchestrator"
+    return [Finding("orchestrator health", "ok" if good else "problem", f"{reading.said}{advice}")]
+
+
+def _server(found: Found, rt: Runtime) -> list[Finding]:
+    key = rt.environ.get(KEY_VARIABLE, "")
+    if not found.get("server_url") or not key:
+        return [Finding("server", "note", f"not asked; give its URL and {KEY_VARIABLE} (name:key) to see who uses it")]
+    server = PrefectClient.at(found.get("server_url"), rt.world)
+    server.ready()
+    try:
+        credential = Credential.parse(key)
+    except ValueError as reason:
+        return [Finding("server", "problem", f"{KEY_VARIABLE} cannot be used: {reason}")]
+    findings = [Finding("server", "ok", "ready")]
+    for name, use in sorted(server.key_use(credential).items()):
+        client = use.client_version or "unknown"
+        old = is_before_3(client)
+        text = f"accepted {use.accepted}, refused {use.refused}, last client {client}"
+        if old:
+            text += "; a Prefect client before 3 cannot use this server: upgrade it"
+        findings.append(Finding(f"key {name}", "problem" if old else "ok", text))
+    return findings

@@ -1,0 +1,119 @@
+"""redeploy: bring the orchestrator's present secrets to its machines, through its workflow or by ourselves."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from datetime import datetime
+
+from clients.fly import FlyClient, FlyError
+from clients.github import GitHubClient
+from ops import arguments
+from ops.errors import OpsError
+from ops.machines import restart_with_present_secrets
+from ops.runtime import Runtime
+from ops.workflow import Workflow, WorkflowRedeploy
+
+WIRED = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a redeploy ended with; times are unix seconds.
+
+    Attributes:
+        run_id: the workflow run, None with --mode machines.
+        url: of the run, empty with --mode machines.
+        attached: an earlier run of the verb had started it.
+    """
+
+    run_id: int | None
+    url: str
+    started_at: int
+    finished_at: int
+    attached: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """Return what the Command's standard output holds."""
+        return {
+            "run_id": self.run_id,
+            "url": self.url,
+            "conclusion": "success",
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    arguments.endpoints(parser)
+    arguments.redeploy(parser)
+
+
+def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
+    """Redeploy and wait for the end.
+
+    Raises:
+        OpsError: it did not end well in time.
+        GitHubError: GitHub refused.
+        FlyError: Fly refused.
+    """
+    return redeploy(args, rt, secrets_written_at=secrets_written_at(args.app, rt)).as_json()
+
+
+def redeploy(args: argparse.Namespace, rt: Runtime, *, secrets_written_at: float = 0.0) -> Report:
+    """Redeploy as --mode says.
+
+    Raises:
+        OpsError: it did not end well in time.
+        GitHubError: GitHub refused.
+        FlyError: Fly refused.
+    """
+    if args.mode == "machines":
+        began = int(rt.clock())
+        restart_with_present_secrets(args.app, args.timeout, rt)
+        return Report(run_id=None, url="", started_at=began, finished_at=int(rt.clock()))
+    done = workflow_redeploy(args, rt).run(args.timeout, secrets_written_at=secrets_written_at)
+    return Report(
+        run_id=done.run.id,
+        url=done.run.url,
+        started_at=int(done.run.started_at),
+        finished_at=int(done.run.updated_at),
+        attached=done.attached,
+    )
+
+
+def workflow_redeploy(args: argparse.Namespace, rt: Runtime) -> WorkflowRedeploy:
+    """Build the workflow redeploy from the flags.
+
+    Raises:
+        OpsError: a flag is missing.
+        GitHubError: there is no token.
+    """
+    if not args.repository or not args.workflow:
+        raise OpsError(
+            f'could not redeploy app "{args.app}": --mode workflow needs --repository and --workflow. Give both.'
+        )
+    github = GitHubClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    workflow = Workflow(repository=args.repository, file=args.workflow, ref=args.ref, inputs=args.inputs)
+    return WorkflowRedeploy(github, workflow, rt)
+
+
+def secrets_written_at(app: str, rt: Runtime) -> float:
+    """Return when our secrets on `app` were last written (unix seconds), 0 when nobody can tell.
+
+    Only an older run of ours in flight is judged by it, so trouble with Fly does not stop a redeploy through GitHub.
+    """
+    try:
+        secrets = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say).secrets.list(app)
+    except FlyError as trouble:
+        rt.progress.say(f"{trouble} Going on without knowing when the secrets were written.")
+        return 0.0
+    return max((_unix(secret.updated_at) for secret in secrets if secret.name in WIRED), default=0.0)
+
+
+def _unix(timestamp: str) -> float:
+    try:
+        return datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0
+    except ValueError:
+        return 0.0

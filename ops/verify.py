@@ -1,0 +1,169 @@
+"""verify: prove that the orchestrator uses the server, by its own word and by the server's.
+
+The orchestrator's health must say "healthy". That alone proves little: it may have been healthy before, or against
+another server. So our server must have accepted a request with the orchestrator's key since the redeploy.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from clients.fly import FlyClient
+from clients.prefect import (
+    Credential,
+    KeyUse,
+    PrefectClient,
+    PrefectError,
+    PrefectUnauthorizedError,
+)
+from ops import arguments
+from ops.errors import OpsError
+from ops.health import HEALTHY, NOT_CONFIGURED, HealthEndpoint, Reading
+from ops.runtime import Runtime
+from ops.verify_server import credential_from
+
+# So many looks in a row at a page that is not the agreed JSON, and waiting is pointless.
+_FOREIGN_LOOKS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    arguments.endpoints(parser)
+    parser.add_argument("--mode", choices=("self-hosted", "cloud"), required=True, help="whose server it is")
+    parser.add_argument("--health-url", required=True, help="the orchestrator's health endpoint")
+    parser.add_argument("--server-url", help="the server's public address; needed with --mode self-hosted")
+    parser.add_argument("--app", help="the server's Fly app; needed with --mode self-hosted")
+    parser.add_argument("--key", default="orchestrator", help="name of the key that the orchestrator uses")
+    parser.add_argument("--since", type=float, default=0.0, metavar="UNIX", help="when the redeploy began")
+    arguments.timeout(parser, 300)
+
+
+def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
+    """Look until both say so.
+
+    Raises:
+        OpsError: they do not in time, or never will; the text says which.
+    """
+    endpoint = HealthEndpoint(args.health_url, rt.world)
+    server = KeyWitness.of(args, rt) if args.mode == "self-hosted" else None
+    foreign, problem = 0, ""
+    for left in rt.until(args.timeout):
+        reading = endpoint.read()
+        foreign = foreign + 1 if reading.foreign else 0
+        if foreign == _FOREIGN_LOOKS:
+            raise OpsError(_wrong_shape(args.health_url, reading))
+        problem = _unhealthy(args.health_url, reading)
+        if not problem and server:
+            problem = server.missing()
+        if not problem:
+            rt.progress.say("the orchestrator is healthy" + (" and the server saw its key" if server else ""))
+            return {"health": HEALTHY, "verified": True}
+        rt.progress.waiting(f"{problem.partition('. ')[0]}; {left:.0f} s left")
+    raise OpsError(problem)
+
+
+class KeyWitness:
+    """What the server's machines saw of the orchestrator's key; each machine counts for itself."""
+
+    def __init__(
+        self, fly: FlyClient, server: PrefectClient, credential: Credential, *, app: str, key: str, since: float
+    ) -> None:
+        self._fly, self._server, self._credential = fly, server, credential
+        self._app, self._key, self._since = app, key, since
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, rt: Runtime) -> KeyWitness:
+        """Build it from the flags and the environment.
+
+        Raises:
+            OpsError: a flag or the credential is missing.
+        """
+        if not args.server_url or not args.app:
+            raise OpsError('could not run verb "verify": --mode self-hosted needs --server-url and --app. Give both.')
+        server = PrefectClient.at(args.server_url, rt.world)
+        fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+        return cls(fly, server, credential_from(rt), app=args.app, key=args.key, since=args.since)
+
+    def missing(self) -> str:
+        """Return the sentence for what is not proved yet, empty when it is.
+
+        Raises:
+            OpsError: waiting will not help: the client is of Prefect 2, or our own credential is refused.
+        """
+        uses: list[KeyUse] = []
+        trouble = ""
+        for machine in self._serving():
+            try:
+                keys = self._server.key_use(self._credential, machine)
+            except PrefectUnauthorizedError as refused:
+                raise OpsError(
+                    f'could not verify key "{self._key}": {refused}. The server\'s machines run with other keys than '
+                    'the stack: run "pulumi up --refresh".'
+                ) from refused
+            except PrefectError as other:
+                trouble = str(other)
+            else:
+                uses += [keys[self._key]] if self._key in keys else []
+        self._refuse_old_clients(uses)
+        last = max((use.last_accepted or 0.0 for use in uses), default=0.0)
+        if last and last >= self._since:
+            return ""
+        return self._unused(uses, last, trouble)
+
+    def _serving(self) -> list[str]:
+        """Return the ids of the started machines that serve the API; one empty id, any machine, when none is known."""
+        machines = self._fly.machines.list(self._app)
+        return [m.id for m in machines if m.state == "started" and m.config.get("services")] or [""]
+
+    def _refuse_old_clients(self, uses: list[KeyUse]) -> None:
+        versions = [use.client_version or "" for use in uses]
+        old = next((version for version in versions if is_before_3(version)), None)
+        if old:
+            raise OpsError(
+                f'could not verify key "{self._key}": the orchestrator uses Prefect {old}, and a client before 3 '
+                "cannot talk to this server. Move the orchestrator to prefect>=3.2 and redeploy it."
+            )
+
+    def _unused(self, uses: list[KeyUse], last: float, trouble: str) -> str:
+        start = f'could not verify key "{self._key}": the orchestrator says it is healthy, but '
+        if trouble and not uses:
+            return f'{start}the server could not be asked: {trouble}. Read the log of app "{self._app}".'
+        if any(use.refused for use in uses) and not last:
+            why = "the server only ever refused requests in its name; the orchestrator holds another value of it"
+        elif last:
+            why = "the server accepted its last request before the redeploy began"
+        else:
+            why = "the server never saw it used; the orchestrator talks to another server, or runs without one"
+        return (
+            f"{start}{why}. Check that the deploy workflow leaves PREFECT_API_URL, PREFECT_API_KEY and "
+            'PREFECT_API_AUTH_STRING of the Fly app alone, then run "pulumi up" again.'
+        )
+
+
+def is_before_3(version: str) -> bool:
+    """Tell whether a Prefect client of `version` is too old for any 3.x server; an unknown version is not."""
+    major = version.partition(".")[0]
+    return major.isdecimal() and int(major) < 3
+
+
+def _unhealthy(url: str, reading: Reading) -> str:
+    if reading.prefect == HEALTHY:
+        return ""
+    start = f'could not verify orchestrator "{url}": '
+    if reading.prefect == NOT_CONFIGURED:
+        return (
+            f'{start}its health still says "{NOT_CONFIGURED}": it runs without PREFECT_API_URL. See that the redeploy '
+            'updates its machines with the app\'s present secrets, then run "pulumi up" again.'
+        )
+    if reading.foreign:
+        return _wrong_shape(url, reading)
+    said = f"its health says {reading.said}" if reading.prefect else f"its health endpoint answers: {reading.said}"
+    return f'{start}{said}. Read the orchestrator\'s log for why it cannot use the server, then run "pulumi up" again.'
+
+
+def _wrong_shape(url: str, reading: Reading) -> str:
+    return (
+        f'could not verify orchestrator "{url}": it answers {reading.said}. Set orchestrator.healthUrl to the endpoint '
+        'that answers {"components": {"prefect": "healthy" | "unhealthy" | "not_configured"}} (or an object with '
+        "status there)."
+    )
