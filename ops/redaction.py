@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 _CUT = "[cut out]"
+_NAMES = r"\b(?:password|passwd|pwd|secret|token|api_?key)\b"
 _PATTERNS = (
     # user:password@ in any URL; the password may itself hold an @ or a slash when it was not encoded
     (re.compile(r"(?P<keep>[A-Za-z][\w+.-]*://[^\s:/@]*:)\S*@"), rf"\g<keep>{_CUT}@"),
     (re.compile(r"(?P<keep>\b(?:Bearer|Basic|FlyV1)\s+)[^\s'\"]+", re.IGNORECASE), rf"\g<keep>{_CUT}"),
-    (re.compile(r"(?P<keep>\b(?:password|passwd|pwd|secret|token|api_?key)\b['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&]+", re.IGNORECASE),
-     rf"\g<keep>{_CUT}"),
+    (re.compile(rf"(?P<keep>{_NAMES}['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&]+", re.IGNORECASE), rf"\g<keep>{_CUT}"),
     (re.compile(r"\b(?:pf|pnu|fm\d[a-z]?)_[\w,-]{16,}"), _CUT),
-)  # fmt: skip
+)
 
 
 def redacted(line: str) -> str:

@@ -64,8 +64,8 @@ def _wait(app: str, endpoint: HealthEndpoint, timeout: float, rt: Runtime) -> No
         rt.progress.waiting(f'waiting for "{NOT_CONFIGURED}", health says {reading.said}; {left:.0f} s left')
     raise OpsError(
         f'could not roll back orchestrator "{app}": its secrets are unset and its machines restarted, but its '
-        f'health at {endpoint.url} says {reading.said} instead of "{NOT_CONFIGURED}". See whether its image or fly.toml sets '
-        "PREFECT_API_URL, then run it again."
+        f'health at {endpoint.url} says {reading.said} instead of "{NOT_CONFIGURED}". See whether its image or '
+        "fly.toml sets PREFECT_API_URL, then run it again."
     )
 
 
