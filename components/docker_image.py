@@ -13,7 +13,7 @@ import pulumi
 import pulumi_docker as docker
 
 from clients.fly.tokens import registry_password
-from settings import ImageSettings
+from settings_tree import ImageSettings
 from type_tokens import DOCKER_IMAGE
 
 _CONTEXT = "docker/prefect"

@@ -54,7 +54,7 @@ class FlySecrets(pulumi.ComponentResource):
             name,
             endpoints=args.world.value,
             app=args.app,
-            values=pulumi.Output.secret(dict(args.values)),
+            values=dict(args.values),
             absent=list(args.absent),
             owner=args.owner,
             take_over=args.take_over,

@@ -12,7 +12,7 @@ import pulumi
 
 from clients.endpoints import World
 from providers.better_stack_monitor import Monitor
-from settings import UptimeSettings
+from settings_tree import UptimeSettings
 from type_tokens import UPTIME_MONITOR
 
 # Better Stack warns this many days before the certificate runs out.

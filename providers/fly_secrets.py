@@ -7,8 +7,6 @@ them and the digests that Fly answered; a digest that changed since is drift.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from secrets import token_hex
 from typing import Any
@@ -28,11 +26,8 @@ from pulumi.dynamic import (
 from clients.fly import FlyClient
 from clients.fly.errors import FlyForeignError, FlyNotFoundError
 from clients.fly.ownership import MARKER_VALUE, marker_of, prove_gone
-from providers.lifecycle import Props, adopting, changed, fingerprint, fly_client, plain, require, unknown
-
-REPLACES = ("app", "endpoints")
-UPDATES = ("absent", "owner", "take_over")
-OUTPUTS = ("names", "version", "salt", "fingerprints", "fingerprint", "digests", "drifted", "org")
+from providers.fly_secrets_state import OUTPUTS, REPLACES, UPDATES, drift, fingerprints_of, outputs, values_changed
+from providers.lifecycle import Props, adopting, changed, fly_client, plain, require, unknown
 
 
 class FlySecretsProvider(ResourceProvider):
@@ -56,7 +51,7 @@ class FlySecretsProvider(ResourceProvider):
         """Compare fingerprints: values are not kept in outputs."""
         moved = changed(olds, news, REPLACES)
         replaced = [key for key in moved if not unknown(news.get(key))]
-        other = bool(changed(olds, news, UPDATES) or _values_changed(olds, news) or olds.get("drifted"))
+        other = bool(changed(olds, news, UPDATES) or values_changed(olds, news) or olds.get("drifted"))
         return DiffResult(changes=bool(moved) or other, replaces=replaced, delete_before_replace=True)
 
     def create(self, props: Props) -> CreateResult:
@@ -73,7 +68,7 @@ class FlySecretsProvider(ResourceProvider):
         if all(digests.get(name) == live.get(name) for name in claimed):
             # Taken over as they were: no machine has to be updated to see them.
             version = 0
-        return CreateResult(app, _outputs(props, salt=salt, version=version, digests=digests, org=org))
+        return CreateResult(app, outputs(props, salt=salt, version=version, digests=digests, org=org))
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Compare digests; the version stays that of our last write, so that a stranger's secret is no difference."""
@@ -85,7 +80,7 @@ class FlySecretsProvider(ResourceProvider):
             return ReadResult(None, {})
         if not {*props["names"], marker_of(props["owner"])} & set(live):
             return ReadResult(None, {})
-        return ReadResult(id_, plain(props) | {"drifted": _drift(props, live)})
+        return ReadResult(id_, plain(props) | {"drifted": drift(props, live)})
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Write what changed or drifted and remove our names that are no longer wanted, in one call."""
@@ -93,7 +88,7 @@ class FlySecretsProvider(ResourceProvider):
         live = _digests(client, app)
         ours = {*olds["names"], *olds.get("absent", [])}
         _refuse_foreign(news, ({*news["values"], *news.get("absent", [])} - ours) & set(live))
-        prints = _fingerprints(salt, news["values"])
+        prints = fingerprints_of(salt, news["values"])
         stale = {
             name: value
             for name, value in news["values"].items()
@@ -105,7 +100,7 @@ class FlySecretsProvider(ResourceProvider):
         version = _write(client, news, stale, remove=remove, live=live)
         digests = _digests(client, app) if version else live
         version = version or olds["version"]
-        return UpdateResult(_outputs(news, salt=salt, version=version, digests=digests, org=olds["org"]))
+        return UpdateResult(outputs(news, salt=salt, version=version, digests=digests, org=olds["org"]))
 
     def delete(self, _id: str, props: Props) -> None:
         """Remove exactly our names and our marker."""
@@ -137,6 +132,7 @@ class Secrets(Resource, module="fly", name="Secrets"):
     names: pulumi.Output[list[str]]
     version: pulumi.Output[int]
     fingerprint: pulumi.Output[str]
+    fingerprints: pulumi.Output[dict[str, str]]
     drifted: pulumi.Output[list[str]]
 
     def __init__(
@@ -189,41 +185,3 @@ def _write(
         body[marker] = MARKER_VALUE
     body |= {name: None for name in {*remove, *props.get("absent", [])} if name in live}
     return client.secrets.write(props["app"], body).version if body else 0
-
-
-def _drift(props: Props, live: Mapping[str, str]) -> list[str]:
-    marker = marker_of(props["owner"])
-    found = [f"{name}: removed" for name in [*props["names"], marker] if name not in live]
-    found += [
-        f"{name}: changed" for name in props["names"] if name in live and live[name] != props["digests"].get(name)
-    ]
-    found += [f"{name}: set" for name in props.get("absent", []) if name in live]
-    return sorted(found)
-
-
-def _fingerprints(salt: str, values: Mapping[str, str]) -> dict[str, str]:
-    return {name: fingerprint(salt, value) for name, value in values.items()}
-
-
-def _values_changed(olds: Props, news: Props) -> bool:
-    values = news.get("values")
-    if unknown(values) or not isinstance(values, Mapping):
-        return True
-    return bool(olds.get("fingerprints") != _fingerprints(olds["salt"], values))
-
-
-def _outputs(props: Props, *, salt: str, version: int, digests: Mapping[str, str], org: str) -> dict[str, Any]:
-    prints = _fingerprints(salt, props["values"])
-    # The version is in it so that mending a drifted value counts as a change for those who have to restart.
-    overall = hashlib.sha256(json.dumps([sorted(prints.items()), version]).encode()).hexdigest()
-    inputs = {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES}}
-    return inputs | {
-        "names": sorted(prints),
-        "version": version,
-        "salt": salt,
-        "fingerprints": prints,
-        "fingerprint": overall,
-        "digests": {name: digests[name] for name in prints if name in digests},
-        "drifted": [],
-        "org": org,
-    }

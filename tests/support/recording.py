@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import runpy
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pulumi
-from google.protobuf import json_format
-from pulumi.runtime import mocks, rpc, stack
+from google.protobuf import json_format  # type: ignore[import-untyped]
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.settings import get_root_resource
+from pulumi.runtime.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
-_SECRET = rpc._secret_sig
+_SECRET = rpc._special_secret_sig
 _SIGNATURE = rpc._special_sig_key
 
 
@@ -36,32 +42,36 @@ class _Echo(mocks.Mocks):
     """Answers with the inputs and the outputs that the components read."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        return f"{args.name}-id", {**args.inputs, **_outputs(args)}
+        return f"{args.name}-id", {**_plain(args.inputs), **_outputs(args)}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         raise AssertionError(f"the program called {args.token}")
 
 
 def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
     digest = hashlib.sha256(args.name.encode()).hexdigest()
-    match args.typ:
-        case "pulumi-python:dynamic/fly:App":
-            return {"app_id": "app-1", "hostname": f"{args.name}.fly.dev"}
-        case "pulumi-python:dynamic/fly:IpAddress":
-            return {"address": "192.0.2.1"}
-        case "pulumi-python:dynamic/fly:Secrets":
-            names = sorted(args.inputs["values"])
-            prints = {name: f"print-{name}" for name in names}
-            return {"version": 7, "fingerprint": digest, "fingerprints": prints, "names": names}
-        case "pulumi-python:dynamic/fly:Machine":
-            return {"machine_id": digest[:14], "revision": f"rev-{args.name}"}
-        case "pulumi-python:dynamic/credentials:ApiKey":
-            return {"value": f"pf_{digest}", "sha256": hashlib.sha256(digest.encode()).hexdigest()}
-        case "docker:index/image:Image":
-            return {"repoDigest": f"registry.fly.io/{args.name}@sha256:{digest}"}
-        case "command:local:Command":
-            return {"stdout": '{"started_at": 12.5, "url": "https://github.com/run/1"}', "stderr": ""}
-    return {}
+    names = sorted(_plain(args.inputs.get("values", {})))
+    outputs: dict[str, dict[str, Any]] = {
+        "pulumi-python:dynamic/fly:App": {"app_id": "app-1", "hostname": f"{args.name}.fly.dev"},
+        "pulumi-python:dynamic/fly:IpAddress": {"address": "192.0.2.1"},
+        "pulumi-python:dynamic/fly:Secrets": {
+            "version": 7,
+            "fingerprint": digest,
+            "fingerprints": {name: f"print-{name}" for name in names},
+            "names": names,
+        },
+        "pulumi-python:dynamic/fly:Machine": {"machine_id": digest[:14], "revision": f"rev-{args.name}"},
+        "pulumi-python:dynamic/credentials:ApiKey": {
+            "value": f"pf_{digest}",
+            "sha256": hashlib.sha256(digest.encode()).hexdigest(),
+        },
+        "docker:index/image:Image": {"repoDigest": f"registry.fly.io/{args.name}@sha256:{digest}"},
+        "command:local:Command": {
+            "stdout": '{"started_at": 12.5, "url": "https://github.com/run/1"}',
+            "stderr": "",
+        },
+    }
+    return outputs.get(args.typ, {})
 
 
 class _Recorder(mocks.MockMonitor):
@@ -72,7 +82,7 @@ class _Recorder(mocks.MockMonitor):
         self.secret_exports: frozenset[str] = frozenset()
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
-        response = super().RegisterResource(request)
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         raw = json_format.MessageToDict(request.object)
         self.seen.append(
             Registration(
@@ -88,17 +98,16 @@ class _Recorder(mocks.MockMonitor):
                     "protect": request.protect,
                     "replace_on_changes": list(request.replaceOnChanges),
                     "additional_secret_outputs": list(request.additionalSecretOutputs),
-                    "aliases": list(request.aliases),
                 },
             )
         )
         return response
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
-        if "pulumi:pulumi:Stack" in request.urn:
+        if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
             raw = json_format.MessageToDict(request.outputs)
             self.exported, self.secret_exports = _plain(raw), frozenset(_secret_paths(raw))
-        return super().RegisterResourceOutputs(request)
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
 def _dependencies(request: Any) -> frozenset[str]:
@@ -161,17 +170,55 @@ class Program:
         return found
 
 
+@functools.cache
+def _run_elsewhere(config: str, stack_name: str) -> Program:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.recording", stack_name],
+        cwd=ROOT,
+        input=config,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    resources = (
+        Registration(**{**item, "secret": frozenset(item["secret"]), "after": frozenset(item["after"])})
+        for item in found["resources"]
+    )
+    return Program(tuple(resources), found["exports"], frozenset(found["secret_exports"]))
+
+
 def run_program(config: Mapping[str, str], *, stack_name: str = "dev") -> Program:
-    """Run `__main__.py` with a configuration, in the program's own folder."""
+    """Run `__main__.py` with a configuration, in a process of its own: Pulumi's runtime keeps its state per process."""
+    return _run_elsewhere(json.dumps(config, sort_keys=True), stack_name)
+
+
+def _run_here(config: Mapping[str, str], stack_name: str) -> _Recorder:
     recorder = _Recorder()
-    mocks.set_mocks(_Echo(), project="prefect-fly", stack=stack_name, preview=False, monitor=recorder, organization="acme")
+    mocks.set_mocks(
+        _Echo(), project="prefect-fly", stack=stack_name, preview=False, monitor=recorder, organization="acme"
+    )
     pulumi.runtime.set_all_config(dict(config), [])
+    root = get_root_resource()
+    assert isinstance(root, Stack)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
-        root = stack.Stack()
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
         root.register_outputs(dict(root.outputs))
 
     program()
-    return Program(tuple(recorder.seen), recorder.exported, recorder.secret_exports)
+    return recorder
+
+
+def _main() -> None:
+    recorder = _run_here(json.loads(sys.stdin.read()), sys.argv[1])
+    resources = [{**asdict(item), "secret": sorted(item.secret), "after": sorted(item.after)} for item in recorder.seen]
+    exports, secret = recorder.exported, sorted(recorder.secret_exports)
+    print(json.dumps({"resources": resources, "exports": exports, "secret_exports": secret}))
+
+
+if __name__ == "__main__":
+    _main()
