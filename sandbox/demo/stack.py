@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,12 +60,12 @@ class Stack:
                 config[key] = value
         kept["config"] = config
         self.config_file.write_text(yaml.safe_dump(kept, sort_keys=True), encoding="utf-8")
-        self._select()
+        self._make()
         for key, value in secret.items():
             if self._decrypted(key) != value:
                 self.run(["config", "set", "--secret", key], stdin=value)
 
-    def run(self, arguments: Sequence[str], *, stdin: str | None = None) -> str:
+    def run(self, arguments: Sequence[str], *, stdin: str | None = None, folder: Path = ROOT) -> str:
         """Run `pulumi` quietly and return what it printed.
 
         Raises:
@@ -72,7 +73,7 @@ class Stack:
         """
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
-            cwd=ROOT,
+            cwd=folder,
             env=self.environment(),
             input=stdin,
             capture_output=True,
@@ -104,10 +105,15 @@ class Stack:
         """Tell whether the stack was ever made."""
         return (self.home / "pulumi" / ".pulumi" / "stacks" / "prefect-fly" / f"{STACK}.json").exists()
 
-    def _select(self) -> None:
-        if not self.exists():
-            self.run(["stack", "init", STACK, "--secrets-provider", "passphrase"])
-        self.run(["stack", "select", STACK])
+    def _make(self) -> None:
+        """Make the stack once, in a folder of its own: `stack init` writes a salt beside the project file it finds."""
+        if self.exists():
+            return
+        folder = self.home / "init"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "Pulumi.yaml", folder)
+        self.run(["stack", "init", STACK, "--secrets-provider", "passphrase"], folder=folder)
+        shutil.rmtree(folder)
 
     def _decrypted(self, key: str) -> str | None:
         listed = json.loads(self.run(["config", "--show-secrets", "--json"]))
