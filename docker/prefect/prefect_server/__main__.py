@@ -1,0 +1,37 @@
+"""`python -m prefect_server serve | services | migrate`; the exit codes are in exit_codes.py."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from prefect_server import launch, migrate
+from prefect_server.exit_codes import ExitCode, VerbError
+
+VERBS: dict[str, Callable[[Mapping[str, str]], int]] = {
+    "serve": launch.serve,
+    "services": launch.services,
+    "migrate": migrate.migrate,
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run one verb; a failure's sentence is the last line, on stdout for `migrate`, whose log is read by machines."""
+    if len(argv) != 1 or argv[0] not in VERBS:
+        sys.stderr.write(f"usage: prefect-server {' | '.join(VERBS)}\n")
+        return ExitCode.BAD_SETTINGS
+    verb = argv[0]
+    launch.set_up_logging()
+    try:
+        return VERBS[verb](os.environ)
+    except VerbError as error:
+        sys.stderr.flush()
+        stream = sys.stdout if verb == "migrate" else sys.stderr
+        stream.write(f"{verb}: {' '.join(str(error).split())}\n")
+        stream.flush()
+        return error.code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""Counts per key name, and a log of refusals that a flood cannot turn into a flood of lines."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+logger = logging.getLogger("prefect_fly.gate")
+
+PREFECT_CLIENT = re.compile(rb"prefect/(\d+\.\d+[\w.+-]{0,40})")
+
+# At most this many refusals are logged one by one in each window; the rest is one line with their number.
+LINES_PER_WINDOW = 5
+WINDOW_SECONDS = 10.0
+
+
+@dataclass
+class KeyUse:
+    """What one key name has been used for since this process started."""
+
+    accepted: int = 0
+    refused: int = 0
+    last_accepted: float | None = None
+    client_version: str | None = None
+
+
+class Counters:
+    """Uses per name. Refusals that claim no known name are counted together, so that names cannot be made up."""
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        *,
+        clock: Callable[[], float] = time.time,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._note = note or RefusalLog().note
+        self.started_at = clock()
+        self.by_name = {name: KeyUse() for name in sorted(names)}
+        self.refused_unknown = 0
+
+    def accept(self, name: str, user_agents: list[bytes]) -> None:
+        """Count one accepted request or websocket."""
+        use = self.by_name.setdefault(name, KeyUse())
+        use.accepted += 1
+        use.last_accepted = self._clock()
+        version = client_version(user_agents)
+        if version and version != use.client_version:
+            logger.info('key "%s" is used by a Prefect %s client', name, version)
+            use.client_version = version
+
+    def refuse(self, claimed: str | None, what: str) -> None:
+        """Count one refused request or websocket; `claimed` is a known name or None, `what` says what it wanted."""
+        use = self.by_name.get(claimed) if claimed else None
+        if use:
+            use.refused += 1
+        else:
+            self.refused_unknown += 1
+        self._note(f'refused {what}: wrong or no key for "{claimed}"' if use else f"refused {what}: no valid key")
+
+    def report(self) -> dict[str, object]:
+        """The body of GET /gate/keys; times are unix seconds."""
+        return {"keys": {name: vars(use).copy() for name, use in self.by_name.items()}, "started_at": self.started_at}
+
+
+def client_version(user_agents: list[bytes]) -> str | None:
+    """The version of the stock Prefect client from its User-Agent; None for everything else."""
+    found = PREFECT_CLIENT.match(user_agents[0]) if user_agents else None
+    return found[1].decode("ascii") if found else None
+
+
+class RefusalLog:
+    """Writes the first lines of each window and then only how many more there were."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lines: deque[float] = deque(maxlen=LINES_PER_WINDOW)
+        self._kept_back = 0
+
+    def note(self, line: str) -> None:
+        """Log the line, or count it."""
+        now = self._clock()
+        if len(self._lines) == LINES_PER_WINDOW and now - self._lines[0] < WINDOW_SECONDS:
+            self._kept_back += 1
+            return
+        if self._kept_back:
+            line, self._kept_back = f"{line} (and {self._kept_back} more since the line before)", 0
+        self._lines.append(now)
+        logger.warning("%s", line)

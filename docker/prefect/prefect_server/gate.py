@@ -1,0 +1,142 @@
+"""The gate: an ASGI application around Prefect's, in the same process, that gives Prefect named API keys.
+
+A self-hosted Prefect knows one shared auth string. The gate makes that string up at every start, tells it to nobody,
+and puts it into requests whose own credential is the key of some name. What has no such credential is answered here
+and never reaches Prefect, whose own check stays behind it as a second lock.
+
+Until the self-check has passed everything is answered with 503; if it fails the server does not start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from prefect_server.asgi import App, Message, Receive, Scope, Send, answer_json, header_values, refuse_socket
+from prefect_server.asgi import without_header as _without
+from prefect_server.counters import Counters, client_version
+from prefect_server.credentials import from_header
+from prefect_server.keys import KeyRing
+from prefect_server.ready import SharedReady
+from prefect_server.sockets import Handshake, WaitingRoom
+from prefect_server.surface import GATE_BASE, KEYS_PATH, READY_PATH, Surface
+
+# A static file that takes longer than this to be read by an anonymous client is not read in earnest.
+ANONYMOUS_SECONDS = 60.0
+
+OLD_CLIENT = (
+    "This server speaks Prefect 3 and a Prefect {version} client cannot talk to it: install the server's version, "
+    "which GET /api/admin/version tells."
+)
+
+
+class SelfCheckError(RuntimeError):
+    """The gate or Prefect's own lock does not hold; the text says which part. The server must not start."""
+
+
+SelfCheck = Callable[["Gate"], Awaitable[None]]
+
+
+class Gate:
+    """Wraps Prefect's ASGI application; `keys` may be exchanged only while the gate is still shut."""
+
+    def __init__(
+        self, app: App, *, keys: KeyRing, auth_string: str, surface: Surface, counters: Counters, self_check: SelfCheck
+    ) -> None:
+        self.app = app
+        self.keys = keys
+        self.surface = surface
+        self.counters = counters
+        self.opened = False
+        self.room = WaitingRoom()
+        self._auth_string = auth_string
+        self._basic = b"Basic " + base64.b64encode(auth_string.encode("ascii"))
+        self._ready = SharedReady(app)
+        self._self_check = self_check
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request, one websocket, or the server's lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await (self.websocket if self.opened else _shut_socket)(scope, receive, send)
+        elif self.opened:
+            await self.http(scope, receive, send)
+        else:
+            await answer_json(scope, send, 503, {"exception_message": "The gate is not open yet."})
+
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judge one HTTP request and answer it or pass it on."""
+        if self.surface.is_open(scope):
+            await self._anonymous(scope, receive, send)
+            return
+        agents = header_values(scope, b"user-agent")
+        version = client_version(agents)
+        if version and version.startswith(("0.", "1.", "2.")):
+            self.counters.refuse(None, f"a Prefect {version} client")
+            await answer_json(scope, send, 400, {"exception_message": OLD_CLIENT.format(version=version)})
+            return
+        verdict = self.keys.check(from_header(scope))
+        if verdict.accepted is None:
+            self.counters.refuse(verdict.claimed, "an HTTP request")
+            await answer_json(scope, send, 401, {"exception_message": "Unauthorized"})
+            return
+        self.counters.accept(verdict.accepted, agents)
+        if scope["path"] == KEYS_PATH and scope["method"] == "GET":
+            await answer_json(scope, send, 200, self.counters.report())
+            return
+        if scope["path"].startswith(f"{GATE_BASE}/"):
+            await answer_json(scope, send, 404, {"exception_message": "Not Found"})
+            return
+        headers = [*_without(scope, b"authorization"), (b"authorization", self._basic)]
+        await self.app({**scope, "headers": headers}, receive, send)
+
+    async def _anonymous(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == READY_PATH and scope["method"] == "GET":
+            await self._ready.answer(scope, send)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANONYMOUS_SECONDS):
+                await self.app({**scope, "headers": _without(scope, b"authorization")}, receive, send)
+
+    async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judge one websocket by its first message and pass it on; Prefect closes those that were refused."""
+        if not self.surface.is_socket(scope):
+            self.counters.refuse(None, "a websocket on an unknown path")
+            await refuse_socket(receive, send)
+            return
+        handshake = Handshake(scope, receive, keys=self.keys, auth_string=self._auth_string, room=self.room)
+        counted = False
+
+        async def count_and_receive() -> Message:
+            nonlocal counted
+            message = await handshake.receive()
+            if handshake.verdict is not None and not counted:
+                counted = True
+                if handshake.verdict.accepted:
+                    self.counters.accept(handshake.verdict.accepted, header_values(scope, b"user-agent"))
+                else:
+                    self.counters.refuse(handshake.verdict.claimed, "a websocket")
+            return message
+
+        await self.app({**scope, "headers": _without(scope, b"authorization")}, count_and_receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            # In a task of its own: Prefect's request limiter may hold a slot for the whole lifespan.
+            await asyncio.create_task(self._check_itself())
+        except SelfCheckError as error:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        self.opened = True
+        await self.app(scope, receive, send)
+
+    async def _check_itself(self) -> None:
+        await self._self_check(self)
+
+
+async def _shut_socket(_scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse_socket(receive, send)

@@ -1,0 +1,158 @@
+"""The verbs `serve` and `services`: settings, database, then Prefect, in that order, failing early and in words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+
+from prefect_server import preflight
+from prefect_server import settings as settings_module
+from prefect_server.counters import Counters
+from prefect_server.environment import prefect_environment, scratch_folder
+from prefect_server.exit_codes import ExitCode, VerbError
+from prefect_server.gate import Gate, SelfCheckError
+from prefect_server.keys import KeyRing
+from prefect_server.self_check import check_gate, check_inner
+from prefect_server.settings import ServerSettings, SettingsError
+from prefect_server.surface import Surface
+from prefect_server.versions import UnprovedVersionError, require_proved
+
+logger = logging.getLogger("prefect_fly")
+
+
+def set_up_logging() -> None:
+    """Log this program's own lines to standard error, whatever Prefect's logging configuration says."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)-7s | %(name)s - %(message)s"))
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def read_settings(environ: Mapping[str, str], *, needs_keys: bool) -> ServerSettings:
+    """Read the settings.
+
+    Raises:
+        VerbError: one or more are missing or wrong.
+    """
+    try:
+        return settings_module.read(environ, needs_keys=needs_keys)
+    except SettingsError as error:
+        raise VerbError(ExitCode.BAD_SETTINGS, str(error)) from error
+
+
+def prepare(settings: ServerSettings, verb: str) -> str:
+    """Check version, ports and database and put Prefect's settings into the environment; returns the auth string.
+
+    Raises:
+        VerbError: one of them cannot be used.
+    """
+    try:
+        require_proved()
+    except UnprovedVersionError as error:
+        raise VerbError(ExitCode.OTHER, str(error)) from error
+    ports = [settings.port, settings.metrics_port] if verb == "serve" else [settings.metrics_port]
+    for port in ports:
+        _require_free(settings.host, port)
+    layout = preflight.look(settings)
+    # The whole range of letters is not needed: it must be ASCII and must not be guessed.
+    auth_string = f"gate:{secrets.token_urlsafe(32)}"
+    os.environ.update(
+        prefect_environment(
+            settings, search_path=layout.search_path, auth_string=auth_string, verb=verb, scratch=scratch_folder()
+        )
+    )
+    _use_writable_ui_folder()
+    return auth_string
+
+
+def _require_free(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise VerbError(
+            ExitCode.BAD_SETTINGS, f"could not listen on {host}:{port}: {error.strerror or error}"
+        ) from error
+
+
+def _use_writable_ui_folder() -> None:
+    """Let Prefect unpack its UI where it may write; the image has it unpacked already and sets the variable."""
+    name = "PREFECT_SERVER_UI_STATIC_DIRECTORY"
+    if not os.environ.get(name) and not os.access(preflight.prefect_folder() / "server", os.W_OK):
+        os.environ[name] = os.path.join(os.environ["PREFECT_HOME"], "ui")  # noqa: PTH118 - both are strings
+
+
+def make_gate(app: object, keys: KeyRing, auth_string: str) -> Gate:
+    """Put the gate around Prefect's application.
+
+    Raises:
+        VerbError: Prefect's routes are not the ones the gate was made for.
+    """
+    from prefect_server import prefect_app  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    try:
+        prefect_app.require_known_routes(app)
+    except SelfCheckError as error:
+        raise VerbError(ExitCode.OTHER, f"could not start the gate: {error}") from error
+
+    async def self_check(gate: Gate) -> None:
+        await check_inner(gate.app, auth_string)
+        await check_gate(gate)
+        logger.info("the gate's self-check passed; keys: %s", ", ".join(sorted(keys.names)))
+
+    return Gate(
+        app,  # type: ignore[arg-type]
+        keys=keys,
+        auth_string=auth_string,
+        surface=Surface(prefect_app.closed_paths(app)),
+        counters=Counters(keys.names),
+        self_check=self_check,
+    )
+
+
+def serve(environ: Mapping[str, str]) -> int:
+    """Serve Prefect behind the gate until a signal ends it.
+
+    Raises:
+        VerbError: it could not start.
+    """
+    settings = read_settings(environ, needs_keys=True)
+    auth_string = prepare(settings, "serve")
+    _raise_open_files()
+    from prefect_server import prefect_app, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    app = prefect_app.create(webserver_only=settings.separate_services)
+    gate = make_gate(app, settings.keys or KeyRing({}), auth_string)
+    return asyncio.run(running.serve(settings, gate))
+
+
+def _raise_open_files() -> None:
+    """Slow clients cost an open file each; take as many as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
+
+
+def services(environ: Mapping[str, str]) -> int:
+    """Run Prefect's background services until a signal ends them, for API machines that run without.
+
+    Raises:
+        VerbError: they could not start.
+    """
+    settings = read_settings(environ, needs_keys=False)
+    if not settings.redis_url:
+        raise VerbError(ExitCode.BAD_SETTINGS, "could not start the services: PREFECT_FLY_REDIS_URL is not set")
+    prepare(settings, "services")
+    from prefect_server import running  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    return asyncio.run(running.services(settings))

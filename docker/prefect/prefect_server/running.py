@@ -1,0 +1,63 @@
+"""The event loop of `serve` and of `services`. Importing this imports Prefect, so its settings must be in place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+
+import uvicorn  # type: ignore[import-not-found,unused-ignore]
+from prefect.settings import get_current_settings  # type: ignore[import-not-found,unused-ignore]
+
+from prefect_server import metrics, prefect_app
+from prefect_server.exit_codes import ExitCode
+from prefect_server.gate import Gate
+from prefect_server.protocol import PatientOnlySoLong
+from prefect_server.settings import ServerSettings
+
+logger = logging.getLogger("prefect_fly")
+
+# An event may be 1.5 MB; uvicorn's own limit of 16 MB would let an anonymous client fill a small machine.
+LARGEST_SOCKET_MESSAGE = 2 * 1024 * 1024
+MOST_QUEUED_SOCKET_MESSAGES = 8
+SHUTDOWN_SECONDS = 20
+
+
+async def serve(settings: ServerSettings, gate: Gate) -> int:
+    """Serve HTTP, websockets and metrics until a signal; the exit code is 1 when the gate did not open."""
+    prefect = get_current_settings().server
+    config = uvicorn.Config(
+        gate,
+        host=settings.host,
+        port=settings.port,
+        http=PatientOnlySoLong,
+        lifespan="on",
+        log_level=prefect.logging_level.lower(),
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=prefect.api.keepalive_timeout,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ws_ping_interval=prefect.api.websocket_ping_interval,
+        ws_ping_timeout=prefect.api.websocket_ping_timeout,
+        ws_max_size=LARGEST_SOCKET_MESSAGE,
+        ws_max_queue=MOST_QUEUED_SOCKET_MESSAGES,
+    )
+    server = uvicorn.Server(config)
+    async with metrics.serving(settings.host, settings.metrics_port, gate.counters):
+        logger.info("serving on %s:%d, metrics on port %d", settings.host, settings.port, settings.metrics_port)
+        await server.serve()
+    return ExitCode.OK if server.started else ExitCode.OTHER
+
+
+async def services(settings: ServerSettings) -> int:
+    """Run the background services and serve metrics until a signal."""
+    running = asyncio.ensure_future(prefect_app.run_services())
+    # Prefect's own command does not handle SIGTERM: it would be cut off in the middle of whatever it does.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    async with metrics.serving(settings.host, settings.metrics_port, None):
+        logger.info("running the background services, metrics on port %d", settings.metrics_port)
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    return ExitCode.OK

@@ -1,0 +1,93 @@
+"""Where in the database Prefect's tables are, and where they ought to be.
+
+Prefect creates no schema: with a search_path that names a missing one it builds in `public` without a word, and where
+`public` already holds a Prefect it builds nothing and uses that one. So the search_path holds the schema of our own
+first, then only the schema that pg_trgm is in; `public` is kept out unless pg_trgm lives there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+VERSION_TABLE = "alembic_version"
+# One of the tables Prefect's very first migration makes.
+PROOF_TABLE = "flow_run"
+
+_LAYOUT = """
+SELECT
+    to_regnamespace($1) IS NOT NULL AS schema_exists,
+    to_regclass(format('%I.%I', $1::text, 'alembic_version')) IS NOT NULL AS has_version_table,
+    to_regclass(format('%I.%I', $1::text, 'flow_run')) IS NOT NULL AS has_tables,
+    to_regclass('public.alembic_version') IS NOT NULL AS public_version_table,
+    to_regclass('public.flow_run') IS NOT NULL AS public_tables,
+    (SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'pg_trgm') AS trgm
+"""
+_REVISION = re.compile(r"^(down_)?revision\s*=\s*['\"]([0-9a-z_]+)['\"]", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What was found in the database; `trgm` is the schema that holds the extension pg_trgm."""
+
+    schema: str
+    schema_exists: bool
+    has_version_table: bool
+    has_tables: bool
+    public_version_table: bool
+    public_tables: bool
+    trgm: str | None
+    revision: str | None
+
+    @property
+    def search_path(self) -> str:
+        """The search_path that `migrate`, `serve` and `services` all use."""
+        names = [self.schema] if self.trgm in {None, self.schema, "pg_catalog"} else [self.schema, str(self.trgm)]
+        return ", ".join(quote_name(name) for name in names)
+
+
+def quote_name(name: str) -> str:
+    """Quote an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+async def inspect(connection: Any, schema: str) -> Layout:
+    """Look at the database; changes nothing."""
+    row = dict(await connection.fetchrow(_LAYOUT, schema))
+    revision = None
+    if row["has_version_table"]:
+        table = f"{quote_name(schema)}.{VERSION_TABLE}"
+        revision = await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608 - quoted above
+    return Layout(schema=schema, revision=revision, **row)
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """The migrations that come with the installed Prefect."""
+
+    known: frozenset[str]
+    head: str
+
+
+def installed_revisions(folder: Path) -> Revisions:
+    """Read the migrations' chain from their files, without importing a hundred modules.
+
+    Raises:
+        ValueError: the files do not form one chain with one end.
+    """
+    known: set[str] = set()
+    replaced: set[str] = set()
+    for path in folder.glob("*.py"):
+        for down, revision in _REVISION.findall(path.read_text()):
+            (replaced if down else known).add(revision)
+    heads = known - replaced
+    if len(heads) != 1:
+        raise ValueError(f"expected one newest migration in {folder.name}, found {sorted(heads)}")
+    return Revisions(frozenset(known), heads.pop())
+
+
+def prefect_migrations(package: Path) -> Path:
+    """The folder of Prefect's Postgres migrations below its package folder."""
+    return package / "server" / "database" / "_migrations" / "versions" / "postgresql"

@@ -1,0 +1,121 @@
+"""The first message of a websocket, checked and translated before Prefect sees it.
+
+Prefect's clients authenticate websockets by their first message, `{"type": "auth", "token": ...}`. Prefect waits for
+it without limit and compares the token with its own auth string. Here a good token becomes that string and everything
+else becomes an empty one, so that it is Prefect itself that closes the socket with 1008. Later messages are not
+touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect_server.asgi import Message, Receive, Scope, header_values
+from prefect_server.credentials import from_first_message, from_header
+from prefect_server.keys import NOBODY, KeyRing, Verdict
+
+FIRST_MESSAGE_SECONDS = 10.0
+# Sockets that have not yet sent their first message. Beyond it the client address with most of them loses its oldest:
+# a real client sends it at once, so it is never the oldest for long.
+MOST_PENDING = 64
+
+
+@dataclass(eq=False)
+class Pending:
+    """A websocket that was opened and has not yet said who it is."""
+
+    client: str
+    dropped: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class WaitingRoom:
+    """All pending websockets, oldest first."""
+
+    def __init__(self, most: int = MOST_PENDING) -> None:
+        self._most = most
+        self._pending: list[Pending] = []
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def enter(self, client: str) -> Pending:
+        """Admit one more, at the cost of the oldest of the client that has most when the room is full."""
+        if len(self._pending) >= self._most:
+            (crowd, _) = Counter(each.client for each in self._pending).most_common(1)[0]
+            victim = next(each for each in self._pending if each.client == crowd)
+            self.leave(victim)
+            victim.dropped.set_result(None)
+        pending = Pending(client)
+        self._pending.append(pending)
+        return pending
+
+    def leave(self, pending: Pending) -> None:
+        """Forget a socket that has said who it is, or was dropped."""
+        if pending in self._pending:
+            self._pending.remove(pending)
+
+
+def client_address(scope: Scope) -> str:
+    """The address Fly's proxy saw, or else the peer's."""
+    seen = header_values(scope, b"fly-client-ip")
+    if seen:
+        return seen[0][:64].decode("latin-1")
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+class Handshake:
+    """Stands between Prefect and the client's messages until the first one was judged.
+
+    `verdict` is None until then; `receive` is what Prefect's side is given instead of the server's own.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, *, keys: KeyRing, auth_string: str, room: WaitingRoom) -> None:
+        self._receive = receive
+        self._keys = keys
+        self._auth_string = auth_string
+        self._room = room
+        self._client = client_address(scope)
+        self._upgrade = keys.check(from_header(scope))
+        self._connected = False
+        self.verdict: Verdict | None = None
+
+    async def receive(self) -> Message:
+        """Pass on the client's messages, the first one translated."""
+        if self.verdict is not None:
+            return await self._receive()
+        if not self._connected:
+            self._connected = True
+            return await self._receive()  # websocket.connect, sent by the server itself
+        message = await self._first_message()
+        if message is not None and message["type"] == "websocket.disconnect":
+            return message
+        self.verdict = self._judge(message)
+        token = self._auth_string if self.verdict.accepted else ""
+        return {"type": "websocket.receive", "text": json.dumps({"type": "auth", "token": token})}
+
+    async def _first_message(self) -> Message | None:
+        """Wait for it; None when it does not come in time or the waiting room needed the place."""
+        pending = self._room.enter(self._client)
+        incoming = asyncio.ensure_future(self._receive())
+        try:
+            either: set[asyncio.Future[Any]] = {incoming, pending.dropped}
+            await asyncio.wait(either, timeout=FIRST_MESSAGE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            return incoming.result() if incoming.done() else None
+        finally:
+            incoming.cancel()
+            pending.dropped.cancel()
+            self._room.leave(pending)
+
+    def _judge(self, message: Message | None) -> Verdict:
+        if message is None:
+            return NOBODY
+        is_auth, token = from_first_message(message)
+        if not is_auth:
+            return NOBODY
+        # The stock client with only a key sends null here; a valid header on the upgrade makes up for that.
+        return self._upgrade if token is None else self._keys.check(token)
