@@ -7,6 +7,9 @@ from typing import Any
 
 from sandbox.github.models import Repository, Run, Secret, Variable, Vault, Workflow
 
+TOKEN_LOGIN = "sandbox"
+"""The account that the sandbox's token acts as: what /user answers and who dispatches runs."""
+
 
 def moment(at: float) -> str:
     """Return unix seconds as GitHub prints them."""
@@ -102,8 +105,8 @@ def run(each: Run, owner: Repository, base: str) -> dict[str, Any]:
         "created_at": moment(each.created_at),
         "updated_at": moment(each.updated_at),
         "run_started_at": moment(each.started_at or each.created_at),
-        "actor": {"login": owner.owner},
-        "triggering_actor": {"login": owner.owner},
+        "actor": {"login": TOKEN_LOGIN},
+        "triggering_actor": {"login": TOKEN_LOGIN},
         **urls,
         "jobs_url": f"{urls['url']}/jobs",
         "workflow_url": f"{base}/repos/{owner.full_name}/actions/workflows/{flow.id}",
