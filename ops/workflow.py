@@ -53,6 +53,11 @@ class Workflow:
         return f'workflow "{self.file}" of {self.repository} on {self.ref}'
 
     @property
+    def branch(self) -> str:
+        """Return the ref as runs name it."""
+        return self.ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+
+    @property
     def shows_nonce(self) -> bool:
         """Tell whether an input takes the nonce."""
         return any(NONCE in value for value in self.inputs.values())
@@ -119,7 +124,7 @@ class WorkflowRedeploy:
         workflow = self._workflow
         since = self._rt.clock() - _RECENT_SECONDS
         try:
-            return self._github.runs(workflow.repository, workflow.file, branch=workflow.ref, created_since=since)
+            return self._github.runs(workflow.repository, workflow.file, branch=workflow.branch, created_since=since)
         except GitHubNotFoundError as missing:
             raise self._explain(missing) from missing
 
