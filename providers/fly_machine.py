@@ -7,7 +7,6 @@ name, so that the new machine comes up before the old one goes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,17 +23,20 @@ from pulumi.dynamic import (
 )
 
 from clients.fly import FlyClient, deployment
-from clients.fly.config import differences, observed, stays_up, whole, with_marks
-from clients.fly.deployment import Wanted
 from clients.fly.errors import FlyForeignError, FlyNotFoundError
 from clients.fly.model import Machine as FlyMachine
 from clients.fly.ownership import prove_gone
-from providers.lifecycle import Props, adopting, changed, fly_client, plain, require, unknown
-
-REPLACES = ("app", "name", "region", "endpoints")
-RESTARTS = ("min_secrets_version", "secrets_fingerprint")
-UPDATES = ("owner", "healthy_timeout", "adopt")
-OUTPUTS = ("machine_id", "instance_id", "private_ip", "image_digest", "revision", "drifted", "org")
+from providers.fly_machine_state import (
+    OUTPUTS,
+    REPLACES,
+    RESTARTS,
+    UPDATES,
+    config_changed,
+    outputs,
+    seen,
+    wanted_of,
+)
+from providers.lifecycle import Props, adopting, changed, fly_client, require, unknown
 
 
 class FlyMachineProvider(ResourceProvider):
@@ -56,15 +58,15 @@ class FlyMachineProvider(ResourceProvider):
         """Compare configs by meaning: spelling, order of keys and what the API fills in are no difference."""
         moved = changed(olds, news, REPLACES)
         replaced = [key for key in moved if not unknown(news.get(key))]
-        other = bool(changed(olds, news, (*RESTARTS, *UPDATES)) or _config_changed(olds, news) or olds.get("drifted"))
+        other = bool(changed(olds, news, (*RESTARTS, *UPDATES)) or config_changed(olds, news) or olds.get("drifted"))
         return DiffResult(changes=bool(moved) or other, replaces=replaced, delete_before_replace=True)
 
     def create(self, props: Props) -> CreateResult:
         """Bring the machine up and wait until its checks pass; ours, left by an earlier attempt, is taken."""
         client = fly_client(props)
         org = client.apps.get(props["app"]).org
-        machine = deployment.launch(client, _wanted(props))
-        return CreateResult(machine.id, _outputs(props, machine, org))
+        machine = deployment.launch(client, wanted_of(props))
+        return CreateResult(machine.id, outputs(props, machine, org))
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Show the wanted config with the values that somebody else changed, and list what they are."""
@@ -72,11 +74,7 @@ class FlyMachineProvider(ResourceProvider):
         machine = _read(client, id_, props)
         if machine is None:
             return ReadResult(None, {})
-        wanted = _wanted(props)
-        config = observed(whole(props["config"]), machine.config)
-        drifted = [*differences(wanted.config, machine.config), *_state_drift(machine)]
-        # Instance id and revision stay those of our last write: a stranger's restart changes neither.
-        kept = plain(props) | {"config": config, "drifted": drifted, "private_ip": machine.private_ip}
+        kept = seen(props, machine)
         inputs = {key: value for key, value in kept.items() if key not in OUTPUTS}
         return ReadResult(id_, kept, inputs)
 
@@ -91,8 +89,8 @@ class FlyMachineProvider(ResourceProvider):
                 "somebody removed it",
                 advice="Run pulumi up --refresh, which makes a new one.",
             )
-        machine = deployment.revise(client, _wanted(news), machine, restart=restart)
-        return UpdateResult(_outputs(news, machine, olds["org"]))
+        machine = deployment.revise(client, wanted_of(news), machine, restart=restart)
+        return UpdateResult(outputs(news, machine, olds["org"]))
 
     def delete(self, id_: str, props: Props) -> None:
         """Drain, stop and destroy the machine; refuse when another stack took it over meanwhile."""
@@ -174,20 +172,6 @@ class Machine(Resource, module="fly", name="Machine"):
         super().__init__(FlyMachineProvider(), resource_name, props | dict.fromkeys(OUTPUTS), adopting(opts))
 
 
-def _wanted(props: Props) -> Wanted:
-    known = plain(props)
-    return Wanted(
-        app=known["app"],
-        name=known["name"],
-        region=known["region"],
-        owner=known["owner"],
-        config=with_marks(known["config"], name=known["name"], owner=known["owner"], region=known["region"]),
-        min_secrets_version=known.get("min_secrets_version", 0),
-        healthy_within=known.get("healthy_timeout", 180),
-        adopt=known.get("adopt", False),
-    )
-
-
 def _read(client: FlyClient, id_: str, props: Props) -> FlyMachine | None:
     """Return the machine, None when it is proved gone."""
     try:
@@ -196,36 +180,3 @@ def _read(client: FlyClient, id_: str, props: Props) -> FlyMachine | None:
         prove_gone(client, props.get("org", ""), props["app"], missing)
         return None
     return None if machine.destroyed else machine
-
-
-def _config_changed(olds: Props, news: Props) -> bool:
-    config = news.get("config")
-    if unknown(config) or not isinstance(config, Mapping):
-        return True
-    before, after = whole(olds["config"]), whole(config)
-    # Both ways: what only one of the two states is a change as well.
-    return bool(differences(after, before) or differences(before, after))
-
-
-def _state_drift(machine: FlyMachine) -> list[str]:
-    found = []
-    if machine.state != "started" and stays_up(machine.config):
-        found.append(f"state: {machine.state}")
-    if machine.cordoned:
-        found.append("cordoned")
-    return found
-
-
-def _outputs(props: Props, machine: FlyMachine, org: str) -> dict[str, Any]:
-    image = str(machine.config.get("image", ""))
-    pinned = image.partition("@")[2]
-    inputs = {key: value for key, value in plain(props).items() if key not in OUTPUTS}
-    return inputs | {
-        "machine_id": machine.id,
-        "instance_id": machine.instance_id,
-        "private_ip": machine.private_ip,
-        "image_digest": machine.image.digest or pinned,
-        "revision": hashlib.sha256(f"{machine.id}/{machine.instance_id}".encode()).hexdigest()[:16],
-        "drifted": [],
-        "org": org,
-    }

@@ -1,0 +1,88 @@
+"""What fly:Machine keeps in the state, and how it tells changes from it; pure functions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from clients.fly.config import differences, observed, stays_up, whole, with_marks
+from clients.fly.deployment import Wanted
+from clients.fly.model import Machine as FlyMachine
+from providers.lifecycle import Props, plain, unknown
+
+REPLACES = ("app", "name", "region", "endpoints")
+RESTARTS = ("min_secrets_version", "secrets_fingerprint")
+UPDATES = ("owner", "healthy_timeout", "adopt")
+OUTPUTS = ("machine_id", "instance_id", "private_ip", "image_digest", "revision", "drifted", "org")
+
+
+def wanted_of(props: Props) -> Wanted:
+    """Return what the props ask for, with our marks on the config."""
+    known = plain(props)
+    return Wanted(
+        app=known["app"],
+        name=known["name"],
+        region=known["region"],
+        owner=known["owner"],
+        config=with_marks(known["config"], name=known["name"], owner=known["owner"], region=known["region"]),
+        min_secrets_version=known.get("min_secrets_version", 0),
+        healthy_within=known.get("healthy_timeout", 180),
+        adopt=known.get("adopt", False),
+    )
+
+
+def config_changed(olds: Props, news: Props) -> bool:
+    """Tell whether the configs differ in meaning; an unknown one may."""
+    config = news.get("config")
+    if unknown(config) or not isinstance(config, Mapping):
+        return True
+    before, after = whole(olds["config"]), whole(config)
+    # Both ways: what only one of the two states is a change as well.
+    return bool(differences(after, before) or differences(before, after))
+
+
+def state_drift(machine: FlyMachine) -> list[str]:
+    """Return what is wrong with the machine beside its config."""
+    found = []
+    if machine.state != "started" and stays_up(machine.config):
+        found.append(f"state: {machine.state}")
+    if machine.host_status == "unreachable":
+        found.append("host: unreachable")
+    if machine.cordoned:
+        found.append("cordoned")
+    return found
+
+
+def outputs(props: Props, machine: FlyMachine, org: str) -> dict[str, Any]:
+    """Return all outputs after a write."""
+    image = str(machine.config.get("image", ""))
+    pinned = image.partition("@")[2]
+    inputs = {key: value for key, value in plain(props).items() if key not in OUTPUTS}
+    return inputs | {
+        "machine_id": machine.id,
+        "instance_id": machine.instance_id,
+        "private_ip": machine.private_ip,
+        "image_digest": machine.image.digest or pinned,
+        "revision": hashlib.sha256(f"{machine.id}/{machine.instance_id}".encode()).hexdigest()[:16],
+        "drifted": [],
+        "org": org,
+    }
+
+
+def seen(props: Props, machine: FlyMachine) -> dict[str, Any]:
+    """Return all outputs after a read: the wanted config with the values that somebody else changed.
+
+    Instance id and revision stay those of our last write: a stranger's restart changes neither.
+    """
+    known = plain(props)
+    config, drifted = known["config"], state_drift(machine)
+    # A host that does not answer cannot say what its machines are configured to do.
+    if machine.host_status in {"ok", ""}:
+        config = observed(config, machine.config)
+        drifted = [*differences(wanted_of(props).config, machine.config), *drifted]
+    return known | {
+        "config": config,
+        "drifted": drifted,
+        "private_ip": machine.private_ip or known.get("private_ip", ""),
+    }
