@@ -1,0 +1,1 @@
+"""What runs a machine's program: scripted, as a process, or as a container."""

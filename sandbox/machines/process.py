@@ -1,0 +1,186 @@
+"""Machines as processes of this computer: the same program from the same locked packages, without the walls.
+
+Each machine is a process group of its own with an empty home folder per boot. Its variables travel in its environment,
+never in its argv. Memory limits are not enforced here; the container driver does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sandbox.images import Images, UnknownImageError, reference_digest
+from sandbox.machines.driver import BootError, Exit, ImageNotFoundError, Launch, Log, Output
+
+_PR_SET_PDEATHSIG = 1
+_LINE_LIMIT = 16_384  # characters of one log line
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
+
+
+def _die_with_parent() -> None:
+    """Run in the child: be killed when the sandbox is, so that even a killed sandbox leaves no server behind."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class ProcessProgram:
+    """One process group."""
+
+    def __init__(self, process: asyncio.subprocess.Process, environment: Mapping[str, str], home: Path) -> None:
+        self._process = process
+        self._environment = environment
+        self._home = home
+        self._reader: asyncio.Task[None] | None = None
+
+    def follow(self, log: Log) -> None:
+        """Copy its output to `log` from now on."""
+        self._reader = asyncio.create_task(_copy_lines(self._process, log))
+
+    async def wait(self) -> Exit:
+        """Wait for its end, and end what it left behind."""
+        returncode = await self._process.wait()
+        self._signal_group(signal.SIGKILL)
+        if self._reader is not None:
+            # A grandchild that escaped the group may hold the pipe open for ever.
+            await asyncio.wait({self._reader}, timeout=1.0)
+            self._reader.cancel()
+        return Exit.from_returncode(returncode)
+
+    async def send(self, number: signal.Signals) -> None:
+        """Send a signal to the program itself, as an init does."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """Kill the whole group."""
+        self._signal_group(signal.SIGKILL)
+
+    async def pause(self) -> None:
+        """Stop the whole group."""
+        self._signal_group(signal.SIGSTOP)
+
+    async def resume(self) -> None:
+        """Continue the whole group."""
+        self._signal_group(signal.SIGCONT)
+
+    async def run(self, command: Sequence[str], timeout: float) -> Output:  # noqa: ASYNC109 - the API's own word
+        """Run a command with the machine's environment, in its home folder."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=dict(self._environment),
+                cwd=self._home,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as problem:
+            return Output(127, stderr=str(problem))
+        try:
+            out, err = await asyncio.wait_for(process.communicate(), timeout)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            return Output(124, stderr="deadline_exceeded")
+        return Output(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+class ProcessDriver:
+    """Runs machines as process groups.
+
+    Args:
+        images: how to run which image.
+        folder: where the machines' home folders go.
+    """
+
+    name = "process"
+    real_checks = True
+
+    def __init__(self, images: Images, folder: Path) -> None:
+        self._images = images
+        self._folder = folder
+
+    async def resolve(self, image: str) -> str:
+        """Return the digest of an image a program stands for."""
+        if not self._images.known(image):
+            raise ImageNotFoundError(image)
+        return reference_digest(image)
+
+    async def boot(self, launch: Launch, log: Log) -> ProcessProgram:
+        """Start the process the image stands for."""
+        try:
+            # May install the server's environment the first time, which takes a while: not on the event loop.
+            command = await asyncio.to_thread(self._images.command, launch.image, launch.arguments)
+        except (UnknownImageError, ImportError, OSError) as problem:
+            raise BootError(str(problem)) from problem
+        home = self._fresh_home(launch.machine_id)
+        environment = self._environment(launch, dict(command.environment), home)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command.argv,
+                env=environment,
+                cwd=home,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        except OSError as problem:
+            raise BootError(f"could not start {command.argv[0]}: {problem.strerror}") from problem
+        program = ProcessProgram(process, environment, home)
+        program.follow(log)
+        return program
+
+    def check(self, launch_app: str, machine_id: str, path: str) -> tuple[bool, str]:
+        """Refuse: this driver's checks are made over the network."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Remove the machines' folders; their processes were ended by whoever booted them."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _fresh_home(self, machine_id: str) -> Path:
+        home = self._folder / machine_id
+        shutil.rmtree(home, ignore_errors=True)  # a machine's root file system does not survive a boot
+        home.mkdir(parents=True, mode=0o700)
+        return home
+
+    @staticmethod
+    def _environment(launch: Launch, of_image: dict[str, str], home: Path) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        of_host = {
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "PYTHONUNBUFFERED": "1",
+            "HOST": launch.private_ip,
+            "PREFECT_SERVER_API_HOST": launch.private_ip,
+        }
+        return {**inherited, **of_image, **launch.environment, **of_host}
+
+
+async def _copy_lines(process: asyncio.subprocess.Process, log: Log) -> None:
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    rest = ""
+    while chunk := await process.stdout.read(65_536):
+        *lines, rest = (rest + chunk.decode(errors="replace")).split("\n")
+        for line in lines:
+            log(line.rstrip("\r")[:_LINE_LIMIT])
+        if len(rest) > _LINE_LIMIT:
+            log(rest[:_LINE_LIMIT])
+            rest = ""
+    if rest:
+        log(rest)
