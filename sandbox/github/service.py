@@ -104,7 +104,7 @@ class GitHub(Service):
         yield web.post("/_sandbox/github/approve/{run}", self._approve)
 
     async def _user(self, _request: web.Request) -> web.Response:
-        return web.json_response({"login": wire.TOKEN_LOGIN, "id": 1, "type": "User"})
+        return web.json_response({"login": wire.LOGIN, "id": 1, "type": "User"})
 
     async def _organisation(self, request: web.Request) -> web.Response:
         login = request.match_info["login"]

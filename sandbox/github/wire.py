@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.github.models import Repository, Run, Secret, Variable, Vault, Workflow
 
-TOKEN_LOGIN = "sandbox"
+LOGIN = "sandbox"
 """The account that the sandbox's token acts as: what /user answers and who dispatches runs."""
 
 
@@ -105,8 +105,8 @@ def run(each: Run, owner: Repository, base: str) -> dict[str, Any]:
         "created_at": moment(each.created_at),
         "updated_at": moment(each.updated_at),
         "run_started_at": moment(each.started_at or each.created_at),
-        "actor": {"login": TOKEN_LOGIN},
-        "triggering_actor": {"login": TOKEN_LOGIN},
+        "actor": {"login": LOGIN},
+        "triggering_actor": {"login": LOGIN},
         **urls,
         "jobs_url": f"{urls['url']}/jobs",
         "workflow_url": f"{base}/repos/{owner.full_name}/actions/workflows/{flow.id}",
