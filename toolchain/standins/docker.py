@@ -1,0 +1,147 @@
+"""Stands in for pulumi-resource-docker: the one type `docker:index/image:Image`.
+
+The daemon is asked for a sign of life when the engine configures the plugin, also for a preview or a destroy. The state
+holds the inputs under the secret `__inputs`, and the plugin's answer holds no other input, so a registry password is
+nowhere in plain state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi.provider.experimental import provider as protocol
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.runtime.rpc import UNKNOWN
+
+from toolchain.pins import DOCKER_PLUGIN
+from toolchain.standins import daemon
+from toolchain.standins.context import Context
+from toolchain.standins.server import Log, PluginError, serve
+from toolchain.standins.values import Properties, differences, plain, plain_map, wrap
+
+IMAGE_TYPE = "docker:index/image:Image"
+_INPUTS = "__inputs"
+_CREDENTIALS = ("registry.username", "registry.password")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class DockerProvider(protocol.Provider):
+    """Builds and pushes an image when the engine creates or updates it; deleting removes nothing.
+
+    Args:
+        log: where the build's lines are shown.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._host: str | None = None
+
+    async def configure(self, request: protocol.ConfigureRequest) -> protocol.ConfigureResponse:
+        """Fail at once without a daemon; without preview support, nothing is built in a preview."""
+        self._host = request.variables.get("docker:config:host")
+        await asyncio.to_thread(daemon.connect, self._host)
+        return protocol.ConfigureResponse(accept_secrets=True, supports_preview=False)
+
+    async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
+        """Add the context's hash and the platform to the inputs; look for the Dockerfile."""
+        if request.type != IMAGE_TYPE:
+            raise PluginError(f"could not check {request.name!r}: the stand-in plugin knows only {IMAGE_TYPE}.")
+        inputs = {key: value for key, value in request.new_inputs.items() if value.value is not None}
+        known = plain_map(inputs)
+        _require_qualified(known)
+        build = known.get("build") or {}
+        if not isinstance(build, dict):
+            return protocol.CheckResponse(inputs=inputs)
+        added = {"platform": build.get("platform") or f"linux/{_architecture()}"}
+        if UNKNOWN not in (build.get("context"), build.get("dockerfile")):
+            context = await asyncio.to_thread(_context, build)
+            added["contextDigest"] = await asyncio.to_thread(context.digest)
+        return protocol.CheckResponse(inputs={**inputs, "build": _with(inputs.get("build"), added)})
+
+    async def diff(self, request: protocol.DiffRequest) -> protocol.DiffResponse:
+        """Any changed input is an update, but for the registry's user name and password."""
+        held = request.old_state.get(_INPUTS)
+        old = plain(held) if held is not None else {}
+        found = differences(old, plain_map(request.new_inputs))
+        for path in _CREDENTIALS:
+            found.pop(path, None)
+        return protocol.DiffResponse(changes=bool(found), diffs=list(found), detailed_diff=found)
+
+    async def create(self, request: protocol.CreateRequest) -> protocol.CreateResponse:
+        """Build and push."""
+        outputs = await self._make(request.urn, request.properties)
+        return protocol.CreateResponse(str(plain(request.properties["imageName"])), outputs)
+
+    async def update(self, request: protocol.UpdateRequest) -> protocol.UpdateResponse:
+        """Build and push again."""
+        return protocol.UpdateResponse(await self._make(request.urn, request.news))
+
+    async def delete(self, request: protocol.DeleteRequest) -> None:
+        """Leave the image where it is, here and in the registry."""
+
+    async def _make(self, urn: str, properties: Properties) -> dict[str, PropertyValue]:
+        inputs = plain_map(properties)
+        loop = asyncio.get_running_loop()
+
+        def say(line: str) -> None:
+            asyncio.run_coroutine_threadsafe(self._log(urn, line, status=True), loop)
+
+        outputs = await asyncio.to_thread(_build_and_push, self._host, inputs, say)
+        state = {key: wrap(value) for key, value in outputs.items()}
+        return {**state, _INPUTS: PropertyValue(dict(properties), is_secret=True)}
+
+
+def main(argv: list[str]) -> None:
+    """Serve the plugin to the engine whose address is the first argument."""
+    serve(argv, DOCKER_PLUGIN, DockerProvider)
+
+
+def _build_and_push(host: str | None, inputs: Mapping[str, Any], say: daemon.Say) -> dict[str, Any]:
+    build = inputs.get("build") or {}
+    context = _context(build)
+    client = daemon.connect(host)
+    try:
+        daemon.build(client, inputs, context, say)
+        outputs = {
+            "baseImageName": inputs["imageName"],
+            "context": build.get("context") or ".",
+            "dockerfile": context.dockerfile_name,
+            "imageName": inputs["imageName"],
+            "platform": build.get("platform"),
+            "registryServer": (inputs.get("registry") or {}).get("server") or "",
+        }
+        if inputs.get("skipPush"):
+            return {**outputs, "repoDigest": client.images.get(inputs["imageName"]).id}
+        return {**outputs, "repoDigest": daemon.push(client, inputs, say)}
+    finally:
+        client.close()
+
+
+def _context(build: Mapping[str, Any]) -> Context:
+    return Context(build.get("context") or ".", build.get("dockerfile"))
+
+
+def _with(build: PropertyValue | None, added: Mapping[str, str]) -> PropertyValue:
+    inner = build.value if build is not None and isinstance(build.value, Mapping) else {}
+    merged = {**inner, **{key: wrap(value) for key, value in added.items()}}
+    return PropertyValue(merged, is_secret=build is not None and build.is_secret)
+
+
+def _require_qualified(inputs: Mapping[str, Any]) -> None:
+    """An image that is pushed must name its registry, as `registry.example/app:tag` does."""
+    name = inputs.get("imageName", UNKNOWN)
+    if inputs.get("skipPush") or name == UNKNOWN:
+        return
+    first, slash, _ = str(name).partition("/")
+    if not slash or not ("." in first or ":" in first or first == "localhost"):
+        raise PluginError(
+            f"could not use image name {name!r}: this provider requires all image names to be fully qualified, "
+            "such as docker.io/repository/image:tag."
+        )
+
+
+def _architecture() -> str:
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
