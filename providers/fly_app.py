@@ -20,7 +20,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from clients.fly import FlyClient
+from clients.fly import FlyClient, deployment
 from clients.fly.apps import App as FlyApp
 from clients.fly.apps import taken
 from clients.fly.errors import FlyForbiddenError, FlyForeignError, FlyNameTakenError, FlyNotFoundError
@@ -172,7 +172,7 @@ def _sweep(client: FlyClient, app: str, owner: str) -> None:
             advice="Remove them (fly machine destroy) and run pulumi destroy again.",
         )
     for machine in machines:
-        client.machines.destroy(app, machine)
+        deployment.destroy(client, app, machine)
 
 
 def _outputs(props: Props, app: FlyApp) -> dict[str, Any]:

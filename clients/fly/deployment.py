@@ -8,6 +8,7 @@ retire  drains, stops and destroys
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from clients.fly.errors import (
     FlyConflictError,
     FlyError,
     FlyForeignError,
+    FlyNotFoundError,
     FlyRefusedError,
     FlyTransientError,
     FlyUnhealthyError,
@@ -77,7 +79,7 @@ def launch(client: FlyClient, wanted: Wanted) -> Machine:
     existing = find(client, wanted)
     if existing and existing.owner == wanted.owner and existing.region != wanted.region:
         # Region is immutable; with our name and our mark it can only be what an interrupted run left.
-        _destroy(client, wanted.app, existing)
+        destroy(client, wanted.app, existing)
         existing = None
     if existing:
         return revise(client, wanted, existing, restart=wanted.min_secrets_version > 0)
@@ -86,7 +88,7 @@ def launch(client: FlyClient, wanted: Wanted) -> Machine:
         return Watch(client=client, app=wanted.app, within=wanted.healthy_within).healthy(created)
     except FlyError:
         client.progress(f'machine "{wanted.name}" did not get healthy; removing it')
-        _destroy(client, wanted.app, created)
+        destroy(client, wanted.app, created)
         raise
 
 
@@ -170,11 +172,17 @@ def retire(client: FlyClient, app: str, machine: Machine) -> None:
             client.timing.sleep(DRAIN)
         client.machines.stop(app, machine)
         Watch(client=client, app=app, within=STOP_WITHIN).reached(machine, "stopped", version=machine.instance_id)
-    _destroy(client, app, machine)
+    destroy(client, app, machine)
 
 
-def _destroy(client: FlyClient, app: str, machine: Machine) -> None:
-    client.machines.destroy(app, machine)
+def destroy(client: FlyClient, app: str, machine: Machine) -> None:
+    """Destroy the machine at once and wait until it is gone; one that is gone already is fine.
+
+    Raises:
+        FlyConflictError: somebody holds its lease, or its host does not answer.
+    """
+    with suppress(FlyNotFoundError):
+        client.machines.destroy(app, machine)
     Watch(client=client, app=app, within=GONE_WITHIN).reached(machine, "destroyed", version=machine.instance_id)
 
 

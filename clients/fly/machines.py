@@ -150,17 +150,16 @@ class Machines:
 
     def set_metadata(self, app: str, machine: Machine, metadata: Mapping[str, str]) -> None:
         """Set these metadata keys and leave the others; the machine goes on running."""
-        for key, value in metadata.items():
-            self._wire.send(
-                f'mark machine "{machine.name}" of app "{app}"',
-                Call(
-                    method="POST",
-                    path=path("apps", app, "machines", machine.id, "metadata", key),
-                    json={"value": value},
-                    idempotent=True,
-                    pace=f"metadata:{machine.id}",
-                ),
-            )
+        self._wire.send(
+            f'mark machine "{machine.name}" of app "{app}"',
+            Call(
+                method="PATCH",
+                path=path("apps", app, "machines", machine.id, "metadata"),
+                json={"metadata": dict(metadata)},
+                idempotent=True,
+                pace=f"metadata:{machine.id}",
+            ),
+        )
 
     def lease(self, app: str, machine: Machine, *, seconds: int, nonce: str = "") -> str:
         """Take the machine's lease, or refresh the one of `nonce`; return its nonce.

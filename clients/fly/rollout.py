@@ -36,14 +36,15 @@ def update_secrets_in_place(
     Args:
         client: Fly.
         app: the app's name.
-        min_secrets_version: of our last write; 0 when it is not known.
+        min_secrets_version: of our last write; 0 asks the API.
         healthy_within: seconds for each machine to start and pass its checks.
 
     Raises:
         FlyUnhealthyError: a machine is not healthy with the new secrets; those after it were not touched.
     """
+    version = min_secrets_version or client.secrets.present_version(app)
     return tuple(
-        _roll(client, app, machine, min_secrets_version, healthy_within)
+        _roll(client, app, machine, version, healthy_within)
         for machine in client.machines.list(app)
         if machine.metadata.get(PLATFORM_KEY) == "v2" and machine.metadata.get(GROUP_KEY) != GROUP
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from clients.fly.wire import Wire, path, record, records
 from clients.transport import Call, Reply
 
+_NEVER_SET = "PREFECT_FLY_VERSION_PROBE"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
@@ -79,6 +81,13 @@ class Secrets:
             version=int(version or 0),
             secrets=tuple(Secret.from_wire(entry) for entry in records(body.get("secrets"))),
         )
+
+    def present_version(self, app: str) -> int:
+        """Return a version that includes everything written so far, for `min_secrets_version`.
+
+        The API tells the version in replies to writes only, so this removes a name that nobody sets.
+        """
+        return self.write(app, {_NEVER_SET: None}).version
 
 
 def _lost_to_another_write(reply: Reply) -> bool:
