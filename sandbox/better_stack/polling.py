@@ -95,6 +95,6 @@ def _satisfies(status: int, text: str, monitor: Monitor) -> bool:
         return status in set(wants["expected_status_codes"])
     if not 200 <= status < 300:
         return False
-    if kind in {"keyword", "keyword_absence"}:
-        return (keyword in text) == (kind == "keyword")
-    return True
+    if kind == "keyword":
+        return bool(keyword in text)
+    return bool(kind != "keyword_absence" or keyword not in text)

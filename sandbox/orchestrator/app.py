@@ -74,6 +74,7 @@ class Flows:
         self.findings = Findings()
         self._home = home
         self._stopping = threading.Event()
+        self._spawning = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._supervise, name="flows", daemon=True)
 
@@ -84,7 +85,8 @@ class Flows:
     def stop(self) -> None:
         """End the child and everything it started."""
         self._stopping.set()
-        child = self._child
+        with self._spawning:
+            child = self._child
         if child is not None and child.poll() is None:
             child.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -126,16 +128,19 @@ class Flows:
             "ORCHESTRATOR_REPORTS_FD": str(writing),
         }
         here = Path(__file__).resolve().parent
-        child = subprocess.Popen(
-            [sys.executable, str(here / "serve_flows.py"), "serve" if self.configured else "once"],
-            cwd=here,
-            env=_CHILD_SETTINGS | given | own,
-            # The child reads end-of-file when this process is killed, and then ends itself with all it started.
-            stdin=subprocess.PIPE,
-            pass_fds=(writing,),
-            start_new_session=True,
-        )
-        self._child = child
+        with self._spawning:
+            if self._stopping.is_set():
+                return 0
+            child = subprocess.Popen(
+                [sys.executable, str(here / "serve_flows.py"), "serve" if self.configured else "once"],
+                cwd=here,
+                env=_CHILD_SETTINGS | given | own,
+                # The child reads end-of-file when this process is killed, and then ends itself with all it started.
+                stdin=subprocess.PIPE,
+                pass_fds=(writing,),
+                start_new_session=True,
+            )
+            self._child = child
         os.close(writing)
         with os.fdopen(reading) as reports:
             for line in reports:
@@ -193,10 +198,11 @@ def _server(host: str, port: int, flows: Flows) -> ThreadingHTTPServer:
 def main() -> int:
     """Serve until SIGTERM or SIGINT (Fly sends the latter), then end the child and return 0."""
     configured = bool(os.environ.get("PREFECT_API_URL"))
-    ended = threading.Event()
+    # A pipe, because an Event set by a handler that interrupts its own wait() would block for ever.
+    ended, end_now = os.pipe()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
+        os.write(end_now, b"!")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
@@ -207,7 +213,7 @@ def main() -> int:
             threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
             flows.start()
             print(f"orchestrator: health on {host}:{port}, prefect {flows.prefect()}", flush=True)
-            ended.wait()
+            os.read(ended, 1)
             flows.stop()
             server.shutdown()
     return 0
