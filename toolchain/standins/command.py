@@ -20,6 +20,7 @@ from toolchain.standins.values import (
     differences,
     plain_map,
     replacing,
+    top_level,
     unknown,
     wrap,
 )
@@ -54,10 +55,14 @@ class CommandProvider(protocol.Provider):
         """Any changed input is an update; changed triggers are a replacement."""
         old = plain_map({key: value for key, value in request.old_state.items() if key not in _OUTPUTS})
         found = differences(old, plain_map(request.new_inputs))
-        triggers = [path for path in found if path.split("[")[0] == "triggers"]
-        detailed = {path: replacing(diff) if path in triggers else diff for path, diff in found.items()}
+        changed = top_level(found)
         return protocol.DiffResponse(
-            changes=bool(found), replaces=["triggers"] if triggers else [], diffs=list(found), detailed_diff=detailed
+            changes=bool(found),
+            replaces=[key for key in changed if key == "triggers"],
+            diffs=changed,
+            detailed_diff={
+                path: replacing(diff) if path.startswith("triggers") else diff for path, diff in found.items()
+            },
         )
 
     async def create(self, request: protocol.CreateRequest) -> protocol.CreateResponse:

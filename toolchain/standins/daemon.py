@@ -129,6 +129,7 @@ def _follow(messages: Iterator[Mapping[str, Any]], say: Say, what: str) -> str |
             digest = aux.get("Digest", digest) if isinstance(aux, dict) else digest
             lines = str(message.get("stream") or message.get("status") or "").splitlines()
         for line in filter(None, lines):
-            said.append(line)
-            say(line)
+            if said[-1:] != [line]:  # a push says "Pushing" many times a second
+                said.append(line)
+                say(line)
     return digest

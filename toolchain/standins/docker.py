@@ -20,7 +20,7 @@ from toolchain.pins import DOCKER_PLUGIN
 from toolchain.standins import daemon
 from toolchain.standins.context import Context
 from toolchain.standins.server import Log, PluginError, serve
-from toolchain.standins.values import Properties, differences, plain, plain_map, wrap
+from toolchain.standins.values import Properties, differences, plain, plain_map, top_level, wrap
 
 IMAGE_TYPE = "docker:index/image:Image"
 _INPUTS = "__inputs"
@@ -68,7 +68,7 @@ class DockerProvider(protocol.Provider):
         found = differences(old, plain_map(request.new_inputs))
         for path in _CREDENTIALS:
             found.pop(path, None)
-        return protocol.DiffResponse(changes=bool(found), diffs=list(found), detailed_diff=found)
+        return protocol.DiffResponse(changes=bool(found), diffs=top_level(found), detailed_diff=found)
 
     async def create(self, request: protocol.CreateRequest) -> protocol.CreateResponse:
         """Build and push."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,6 +63,11 @@ def differences(old: Any, new: Any, path: str = "") -> dict[str, PropertyDiff]:
             found |= differences(before, after, f"{path}[{index}]")
         return found
     return {} if old == new else {path: PropertyDiff(_kind(old, new), input_diff=True)}
+
+
+def top_level(found: dict[str, PropertyDiff]) -> list[str]:
+    """The properties that differences are in, each once; the engine's short display shows these."""
+    return sorted({re.split(r"[.\[]", path, maxsplit=1)[0] for path in found})
 
 
 def replacing(diff: PropertyDiff) -> PropertyDiff:
