@@ -1,0 +1,112 @@
+"""The real Pulumi engine with the real program, on a file backend with a passphrase, everything in one folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi import automation
+
+import toolchain
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK = "test"
+PASSPHRASE = "correct horse"
+
+
+@dataclass
+class Engine:
+    """One stack in `folder`, whose program is the checkout's own.
+
+    Attributes:
+        folder: holds the project file, the stack file and the backend.
+        addresses: what points the program at a sandbox (addresses and tokens).
+        output: everything that the engine printed so far.
+    """
+
+    folder: Path
+    addresses: Mapping[str, str]
+    output: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        (self.folder / "backend").mkdir(parents=True, exist_ok=True)
+        project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+        project["main"] = str(ROOT)
+        (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
+        cli = toolchain.ensure()
+        self._variables = {
+            **toolchain.pulumi_env(),
+            **self.addresses,
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+        }
+        self._stack = automation.create_or_select_stack(
+            STACK,
+            work_dir=str(self.folder),
+            opts=automation.LocalWorkspaceOptions(
+                env_vars=self._variables, pulumi_command=automation.PulumiCommand(root=str(cli.parent.parent))
+            ),
+        )
+
+    def set(self, config: Mapping[str, Any]) -> None:
+        """Set configuration; keys that hold secrets are encrypted."""
+        for key, value in config.items():
+            secret = key.rpartition(":")[2] in {"databaseUrl", "databaseCa", "redisUrl", "cloudApiKey"}
+            text = value if isinstance(value, str) else json.dumps(value)
+            self._stack.set_config(key, automation.ConfigValue(text, secret=secret))
+
+    def environment(self, **changes: str) -> None:
+        """Change variables that the engine and its plugins see from now on."""
+        for key, value in changes.items():
+            self._stack.workspace.set_environment_variable(key, value)
+
+    def up(self, **options: Any) -> dict[str, int]:
+        """Run `up` and return how many resources were created, updated, …; unchanged ones are left out."""
+        result = self._stack.up(on_output=self._keep, **options)
+        return {kind: count for kind, count in (result.summary.resource_changes or {}).items() if kind != "same"}
+
+    def preview(self, **options: Any) -> dict[str, int]:
+        """Run `preview` and return what it would change; unchanged ones are left out."""
+        result = self._stack.preview(on_output=self._keep, **options)
+        return {
+            str(kind): count
+            for kind, count in result.change_summary.items()
+            if str(kind) not in {"same", "OpType.SAME"}
+        }
+
+    def destroy(self, **options: Any) -> None:
+        """Run `destroy`, after a refresh as the README says."""
+        self._stack.destroy(on_output=self._keep, refresh=True, **options)
+
+    def refresh(self, **options: Any) -> None:
+        """Run `refresh`."""
+        self._stack.refresh(on_output=self._keep, **options)
+
+    def outputs(self) -> dict[str, Any]:
+        """Outputs, secrets in clear."""
+        return {key: output.value for key, output in self._stack.outputs().items()}
+
+    def state(self) -> str:
+        """The state file as it lies on disk."""
+        return (self.folder / "backend" / ".pulumi" / "stacks" / "prefect-fly" / f"{STACK}.json").read_text()
+
+    def resources(self) -> list[dict[str, Any]]:
+        """The state's resources, as they lie on disk."""
+        found: list[dict[str, Any]] = json.loads(self.state())["checkpoint"]["latest"].get("resources") or []
+        return found
+
+    def text(self) -> str:
+        """Everything the engine printed so far."""
+        return "".join(self.output)
+
+    def remove(self) -> None:
+        """Forget the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _keep(self, text: str) -> None:
+        self.output.append(text if text.endswith("\n") else f"{text}\n")
