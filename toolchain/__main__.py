@@ -1,12 +1,14 @@
-"""`python -m toolchain install | env | which`."""
+"""`python -m toolchain setup | install | env | which | run`; `setup` runs on a bare Python 3.11."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 
 import toolchain
+from toolchain import virtual_env
 from toolchain.errors import ToolchainError
 
 
@@ -14,15 +16,24 @@ def main(argv: list[str]) -> int:
     """Run one verb; a failure is one sentence on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m toolchain", description="Makes the project's tools ready.")
     verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("setup", help="make .venv, then what install makes")
     verbs.add_parser("install", help="find or build the Pulumi CLI and its plugins")
     verbs.add_parser("env", help="print the export lines of a shell in which plain `pulumi` works")
     verbs.add_parser("which", help="print the path of the Pulumi CLI in use")
+    run = verbs.add_parser("run", help="run a program in the environment that env prints")
+    run.add_argument("program", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(argv)
     try:
-        return _VERBS[chosen.verb]()
+        return _run(chosen.program) if chosen.verb == "run" else _VERBS[chosen.verb]()
     except ToolchainError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _setup() -> int:
+    virtual_env.ensure_venv()
+    toolchain.ensure()
+    return 0
 
 
 def _install() -> int:
@@ -41,7 +52,15 @@ def _which() -> int:
     return 0
 
 
-_VERBS = {"install": _install, "env": _env, "which": _which}
+def _run(program: list[str]) -> int:
+    if program:
+        env = {**os.environ, **toolchain.pulumi_env()}
+        os.execvpe(program[0], program, env)  # noqa: S606  replaces this process, so signals reach the program itself
+    print("could not run: name a program, as in `python -m toolchain run pulumi preview`.", file=sys.stderr)
+    return 2
+
+
+_VERBS = {"setup": _setup, "install": _install, "env": _env, "which": _which}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

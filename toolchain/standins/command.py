@@ -56,13 +56,12 @@ class CommandProvider(protocol.Provider):
         old = plain_map({key: value for key, value in request.old_state.items() if key not in _OUTPUTS})
         found = differences(old, plain_map(request.new_inputs))
         changed = top_level(found)
+        detailed = {path: replacing(diff) if path.startswith("triggers") else diff for path, diff in found.items()}
         return protocol.DiffResponse(
             changes=bool(found),
             replaces=[key for key in changed if key == "triggers"],
             diffs=changed,
-            detailed_diff={
-                path: replacing(diff) if path.startswith("triggers") else diff for path, diff in found.items()
-            },
+            detailed_diff=detailed,
         )
 
     async def create(self, request: protocol.CreateRequest) -> protocol.CreateResponse:

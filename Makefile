@@ -1,0 +1,33 @@
+# Everything a person types. Needs Python 3.11, Go 1.26 (or an installed Pulumi CLI), make and git; nothing is put into
+# the operating system. What is made lies in .venv, .toolchain and .sandbox, all ignored by git.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTEST_ARGS ?= -n 2 --dist loadfile
+VENV_PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check demo demo-rollback demo-stop
+
+help: ## show these lines
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv, the Pulumi CLI and its plugins ready (does nothing when they are)
+	@$(PYTHON) -m toolchain setup
+
+test: setup ## all set-up and every test
+	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: setup ## lint, format, types, lengths
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy .
+	@$(VENV_PYTHON) -m toolchain.lengths
+
+demo: setup ## deploy a real Prefect server into the sandbox and show what came of it
+	@$(VENV_PYTHON) -m sandbox.demo up
+
+demo-rollback: setup ## undo it: the orchestrator back to ephemeral mode, then the server gone
+	@$(VENV_PYTHON) -m sandbox.demo rollback
+
+demo-stop: setup ## end what the demo started, nothing else
+	@$(VENV_PYTHON) -m sandbox.demo stop
