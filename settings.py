@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,7 +265,8 @@ def _check_addresses(settings: Settings, config: Mapping[str, str], problems: Pr
         addresses["cloud.apiUrl"] = settings.api_url
     else:
         addresses["fly.urlTemplate"] = settings.server_url
-    github = config.get("github:baseUrl", "")
+    # The provider's own variable counts where the stack is silent.
+    github = config.get("github:baseUrl") or os.environ.get("GITHUB_BASE_URL", "")
     if github or settings.world is World.SANDBOX:
         addresses["github:baseUrl"] = github
     if settings.mode == "self-hosted" and settings.image.reference is None:
