@@ -23,12 +23,20 @@ from pulumi.dynamic import (
 from clients.fly import FlyClient, deployment
 from clients.fly.apps import App as FlyApp
 from clients.fly.apps import taken
-from clients.fly.errors import FlyForbiddenError, FlyForeignError, FlyNameTakenError, FlyNotFoundError
+from clients.fly.errors import (
+    FlyForbiddenError,
+    FlyForeignError,
+    FlyNameTakenError,
+    FlyNotFoundError,
+    FlyTransientError,
+    FlyUnreachableError,
+)
 from clients.fly.ownership import prove_gone
 from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("name", "endpoints")
 UPDATES = ("adopt_existing", "owner")
+_TRIES = 3
 
 
 class FlyAppProvider(ResourceProvider):
@@ -53,12 +61,7 @@ class FlyAppProvider(ResourceProvider):
         """Create the app, or adopt the one that exists, and wait until the API knows it."""
         client, name = fly_client(props), props["name"]
         doing = f'create app "{name}"'
-        try:
-            existing = client.apps.find(name)
-        except FlyForbiddenError as error:
-            raise taken(name, error) from None
-        if existing is None:
-            existing = _create(client, name, props["org"])
+        existing = _find(client, name) or _create(client, name, props["org"])
         _may_adopt(client, existing, props, doing)
         return CreateResult(name, _outputs(props, existing))
 
@@ -131,17 +134,28 @@ class App(Resource, module="fly", name="App"):
 
 
 def _create(client: FlyClient, name: str, org: str) -> FlyApp:
-    try:
-        client.apps.create(name, org)
-    except FlyNameTakenError:
-        # Also the answer when an earlier attempt of ours was done but its answer lost.
+    """Create the app; when an answer is lost, look for it before trying again."""
+    for attempt in range(1, _TRIES + 1):
         try:
-            existing = client.apps.find(name)
-        except FlyForbiddenError as error:
-            raise taken(name, error) from None
-        if existing is None:
-            raise
+            client.apps.create(name, org)
+        except (FlyNameTakenError, FlyTransientError, FlyUnreachableError) as error:
+            # "Taken" on a second attempt is the first one's success, not known everywhere yet.
+            ours = attempt > 1 and isinstance(error, FlyNameTakenError)
+            if ours or _find(client, name):
+                break
+            if attempt == _TRIES or isinstance(error, FlyNameTakenError):
+                raise
+            client.progress(f'app "{name}" was not created ({error.said}); trying again')
+        else:
+            break
     return client.apps.wait_ready(name)
+
+
+def _find(client: FlyClient, name: str) -> FlyApp | None:
+    try:
+        return client.apps.find(name)
+    except FlyForbiddenError as error:
+        raise taken(name, error) from None
 
 
 def _may_adopt(client: FlyClient, app: FlyApp, props: Props, doing: str) -> None:
