@@ -161,9 +161,27 @@ class PostgresServer:
                 continue
             return
 
+    def wipe(self) -> None:
+        """Forget all databases and schemas that were made, ending every session; role and password stay."""
+        names = self.execute("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'")
+        for name in names.splitlines():
+            self.drop_database(name)
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'prefect'")
+        schemas = self.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'")
+        drops = [f'DROP SCHEMA "{name}" CASCADE' for name in schemas.splitlines()]
+        self.execute(
+            "; ".join([*drops, "CREATE SCHEMA public", "GRANT USAGE ON SCHEMA public TO PUBLIC", *_grants(DATABASE)])
+        )
+
+    def end_leftover(self) -> None:
+        """End the server that a killed sandbox left running on this folder, if any."""
+        if (self._home / "data").is_dir():
+            self._end_leftover((self._home / "data").resolve())
+
     def remove(self) -> None:
         """Stop the server and delete everything it kept."""
         self.stop()
+        self.end_leftover()
         link = self._home / "data"
         if link.is_symlink():
             shutil.rmtree(link.resolve().parent, ignore_errors=True)

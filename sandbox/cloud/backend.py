@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -65,6 +66,10 @@ class Backend:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+    def forget(self) -> None:
+        """Delete what it kept; it must not run."""
+        shutil.rmtree(self._home, ignore_errors=True)
 
     async def _start(self) -> None:
         from toolchain.prefect_env import prefect_python  # noqa: PLC0415 - only a workspace in use needs it

@@ -72,6 +72,11 @@ class Cloud(Service):
         await super().stop()
         await self.backend.stop()
 
+    async def reset(self) -> None:
+        """Forget every run; the workspace and its key stay."""
+        await self.backend.stop()
+        await asyncio.to_thread(self.backend.forget)
+
     async def authenticate(self, request: web.Request) -> web.StreamResponse | None:
         """Refuse calls without the key; a websocket may still send it as its first message."""
         if same_token(bearer_token(request), self.workspace.key) or _is_websocket(request):
