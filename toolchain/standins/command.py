@@ -42,7 +42,8 @@ class CommandProvider(protocol.Provider):
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
         """Take the inputs as they are; refuse what this stand-in cannot do."""
-        if request.type != COMMAND_TYPE:
+        # Below a component the type carries its parents: prefectfly:x:Y$command:local:Command.
+        if request.type.rpartition("$")[2] != COMMAND_TYPE:
             raise PluginError(f"could not check {request.name!r}: the stand-in plugin knows only {COMMAND_TYPE}.")
         failures = [
             protocol.CheckFailure(name, "the stand-in plugin does not return files; use the real plugin for that")

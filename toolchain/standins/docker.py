@@ -47,7 +47,8 @@ class DockerProvider(protocol.Provider):
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
         """Add the context's hash and the platform to the inputs; look for the Dockerfile."""
-        if request.type != IMAGE_TYPE:
+        # Below a component the type carries its parents.
+        if request.type.rpartition("$")[2] != IMAGE_TYPE:
             raise PluginError(f"could not check {request.name!r}: the stand-in plugin knows only {IMAGE_TYPE}.")
         inputs = {key: value for key, value in request.new_inputs.items() if value.value is not None}
         known = plain_map(inputs)
