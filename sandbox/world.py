@@ -100,6 +100,7 @@ class World:
         clock = options.clock or Clock()
         self.core = Core(clock=clock, journal=Journal(clock, home / "journal.jsonl"), store=Store(home / "state.json"))
         self.core.reset_world = self.reset
+        self._started = False
         self._fresh = not (home / "state.json").exists()
         kept = self.core.store.section("tokens", lambda: self._tokens)
         self._tokens: dict[str, str] = kept or {
@@ -135,10 +136,13 @@ class World:
                 'End what has taken them, or run "python -m sandbox reset".'
             ) from error
         self.github.runner.on_run = captionacc.deploying(self.fly, self.core.clock, self._machine_environment())
+        self._started = True
         self._save_ports()
         if self._fresh and self.options.filled:
             await captionacc.fill_fly(self.fly, self._machine_environment())
         self._fresh = False
+        for app in (captionacc.SERVER, captionacc.ORCHESTRATOR):
+            self.fly.edge.port_of(app)  # others are told these addresses: they must outlive even a killed sandbox
         self.core.store.save()
         if self.options.filled and self.options.driver != "emulated":
             await self._wait_healthy()
@@ -148,7 +152,8 @@ class World:
         for service in reversed(self._services().values()):
             await service.stop()
         await self.fly.stop()
-        self._save_ports()
+        if self._started:
+            self._save_ports()
         if self.postgres is not None:
             await asyncio.to_thread(self.postgres.stop)
 

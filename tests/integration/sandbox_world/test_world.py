@@ -1,0 +1,268 @@
+"""The assembled sandbox: a dispatched workflow really redeploys, state survives, and nothing leaks into the journal."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import requests
+
+from sandbox.captionacc import ORCHESTRATOR, REPOSITORY
+from sandbox.core.clock import Clock
+from sandbox.testing import Sandbox, running_sandbox
+from sandbox.world import WorldError
+
+STATUS = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["fly", "github", "betterstack", "orchestrator", "journal"],
+    "properties": {
+        "fly": {
+            "type": "object",
+            "required": ["apps"],
+            "properties": {
+                "apps": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["name", "machines", "ips", "secrets"],
+                        "properties": {
+                            "name": {"type": "string"},
+                            "machines": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "additionalProperties": False,
+                                    "properties": {"id": {}, "state": {}, "image": {}, "checks": {"type": "array"}},
+                                    "required": ["id", "state", "image", "checks"],
+                                },
+                            },
+                            "ips": {"type": "array", "items": {"type": "string"}},
+                            "secrets": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "additionalProperties": False,
+                                    "properties": {"name": {"type": "string"}, "digest": {"type": "string"}},
+                                    "required": ["name", "digest"],
+                                },
+                            },
+                        },
+                    },
+                }
+            },
+        },
+        "github": {
+            "type": "object",
+            "required": ["secrets", "runs"],
+            "properties": {
+                "secrets": {"type": "array", "items": {"type": "string"}},
+                "runs": {
+                    "type": "array",
+                    "items": {"type": "object", "required": ["id", "workflow", "status", "conclusion"]},
+                },
+            },
+        },
+        "betterstack": {
+            "type": "object",
+            "required": ["monitors"],
+            "properties": {
+                "monitors": {
+                    "type": "array",
+                    "items": {"type": "object", "required": ["url", "check_frequency", "status"]},
+                }
+            },
+        },
+        "orchestrator": {"type": "object", "required": ["health"]},
+        "journal": {"type": "string"},
+    },
+}
+
+
+def until(what: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait until `what()` is true and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+def dispatch(sb: Sandbox) -> int:
+    """Dispatch the workflow and return its run's id."""
+    env = sb.env()
+    url = f"{env['GITHUB_API_URL']}/repos/{REPOSITORY}/actions/workflows/deploy-orchestrator.yml/dispatches"
+    answer = requests.post(
+        url,
+        json={"ref": "main", "return_run_details": True},
+        headers={"Authorization": f"Bearer {env['GITHUB_TOKEN']}"},
+        timeout=10,
+    )
+    assert answer.status_code == 200, answer.text
+    number = answer.json()["workflow_run_id"]
+    assert isinstance(number, int)
+    return number
+
+
+def conclusion(sb: Sandbox, number: int) -> str:
+    """Wait for a run's end."""
+    run = sb.github.repository(REPOSITORY).run(number)
+    assert run is not None
+    return str(until(lambda: run.conclusion, 120))
+
+
+def component(sb: Sandbox) -> str | None:
+    """Return what the orchestrator says of Prefect, through the edge."""
+    try:
+        health = requests.get(f"{sb.edge_url(ORCHESTRATOR)}/health", timeout=5).json()
+    except (requests.ConnectionError, ValueError):
+        return None
+    state = health["components"]["prefect"]
+    assert isinstance(state, str)
+    return state
+
+
+@pytest.mark.prefect
+def test_dispatch_redeploys_with_current_secrets(tmp_path: Path) -> None:
+    """Staged secrets reach the orchestrator only through the workflow: healthy when set, not_configured when unset."""
+    with running_sandbox(tmp_path, "process", postgres=False) as sb:
+        assert component(sb) == "not_configured"
+        machine = sb.fly.state.apps[ORCHESTRATOR].live_machines[0]
+        before = machine.instance_id
+        cloud = {"PREFECT_API_URL": sb.cloud.api_url, "PREFECT_API_KEY": sb.cloud.workspace.key}
+        sb.fly.set_secrets(ORCHESTRATOR, dict(cloud))
+        assert component(sb) == "not_configured"
+        assert conclusion(sb, dispatch(sb)) == "success"
+        assert machine.instance_id != before
+        until(lambda: component(sb) == "healthy")
+        sb.fly.set_secrets(ORCHESTRATOR, dict.fromkeys(cloud))
+        assert conclusion(sb, dispatch(sb)) == "success"
+        assert component(sb) == "not_configured"
+        assert machine.secrets.keys() == {"SUPABASE_URL", "SUPABASE_SERVICE_KEY", "MODAL_TOKEN_SECRET"}
+
+
+def test_status_object(tmp_path: Path) -> None:
+    """The status is exactly the object that tools rely on, and holds no value of any secret."""
+    with running_sandbox(tmp_path) as sb:
+        sb.fly.set_secrets(ORCHESTRATOR, {"PLANTED": "canary-value"})
+        conclusion(sb, dispatch(sb))
+        env = sb.env()
+        requests.post(
+            f"{env['BETTERSTACK_BASE_URL']}/api/v2/monitors",
+            json={"url": "http://127.0.0.1:9/", "check_frequency": 180},
+            headers={"Authorization": f"Bearer {env['BETTERSTACK_API_TOKEN']}"},
+            timeout=10,
+        ).raise_for_status()
+        found = sb.status()
+        jsonschema.validate(found, STATUS)
+        assert [app["name"] for app in found["fly"]["apps"]] == [ORCHESTRATOR]
+        assert found["github"]["secrets"] == ["SUPABASE_SERVICE_KEY"]
+        assert found["github"]["runs"][0] | {"id": 0} == {
+            "id": 0,
+            "workflow": "deploy-orchestrator.yml",
+            "status": "completed",
+            "conclusion": "success",
+        }
+        assert found["betterstack"]["monitors"][0]["check_frequency"] == 180
+        assert "PLANTED" in json.dumps(found)
+        assert "canary-value" not in json.dumps(found)
+
+
+def test_journal(tmp_path: Path) -> None:
+    """The journal holds every call in order, in memory and as JSON lines, and neither tokens nor values."""
+    with running_sandbox(tmp_path) as sb:
+        env = sb.env()
+        headers = {"Authorization": f"Bearer {env['FLY_API_TOKEN']}"}
+        url = f"{env['FLY_FLAPS_BASE_URL']}/v1/apps/{ORCHESTRATOR}/secrets"
+        requests.post(url, json={"values": {"A": "canary-value"}}, headers=headers, timeout=10).raise_for_status()
+        dispatch(sb)
+        calls = [(entry["service"], entry["method"], entry["status"]) for entry in sb.journal()]
+        assert calls == [("fly", "POST", 200), ("github", "POST", 200)]
+        text = Path(sb.status()["journal"]).read_text()
+        assert [json.loads(line) for line in text.splitlines()] == sb.journal()
+        for secret in ("canary-value", env["FLY_API_TOKEN"], env["GITHUB_TOKEN"]):
+            assert secret not in text
+
+
+def test_no_app_fails_the_run(tmp_path: Path) -> None:
+    """With the orchestrator's app gone the workflow fails, as fly deploy would."""
+    with running_sandbox(tmp_path) as sb:
+        sb.run(sb.fly.reset())
+        assert conclusion(sb, dispatch(sb)) == "failure"
+
+
+def test_unhealthy_deploy_fails_the_run(tmp_path: Path) -> None:
+    """A machine whose checks never pass fails the workflow after its time is up."""
+    with running_sandbox(tmp_path, clock=Clock(manual=True)) as sb:
+        sb.emulated.script(app=ORCHESTRATOR, passing=False)
+        number = dispatch(sb)
+        run = sb.github.repository(REPOSITORY).run(number)
+        assert run is not None
+        for _ in range(40):
+            sb.advance(10)
+        assert run.conclusion == "failure"
+
+
+def test_everything_survives_a_restart(tmp_path: Path) -> None:
+    """Stopped and started again it has the same addresses, tokens, secrets and rows, and its machines run."""
+    with running_sandbox(tmp_path, "process") as sb:
+        before, machine = sb.env(), sb.fly.state.apps[ORCHESTRATOR].live_machines[0].id
+        sb.postgres.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        sb.github.repository(REPOSITORY).vault.put("KEPT", "value", 0.0)
+    with running_sandbox(tmp_path, "process") as sb:
+        assert sb.env() == before
+        assert [each.id for each in sb.fly.state.apps[ORCHESTRATOR].live_machines] == [machine]
+        assert component(sb) == "not_configured"
+        assert sb.postgres.execute("SELECT n FROM kept") == "7"
+        assert sb.github.secret(REPOSITORY, "KEPT") == "value"
+
+
+def test_reset(tmp_path: Path) -> None:
+    """A reset brings the first world back with the same addresses and tokens, over HTTP too; the database is empty."""
+    with running_sandbox(tmp_path, postgres=True) as sb:
+        before = sb.env()
+        sb.fly.add_app("other")
+        sb.github.ghes = True
+        sb.postgres.execute("CREATE SCHEMA prefect; CREATE TABLE prefect.flow_run (id int)")
+        sb.postgres.create_database("other")
+        sb.faults("fly").add(status=500)
+        requests.post(f"{before['GITHUB_API_URL']}/_sandbox/reset", timeout=30).raise_for_status()
+        assert list(sb.fly.state.apps) == [ORCHESTRATOR]
+        assert not sb.github.ghes
+        assert sb.faults("fly").describe() == []
+        assert sb.journal() == []
+        assert sb.postgres.execute("SELECT to_regclass('prefect.flow_run')") == ""
+        sb.postgres.execute("CREATE SCHEMA prefect", user="prefect")
+        assert sb.env() == before
+
+
+def test_two_at_once(tmp_path: Path) -> None:
+    """Two sandboxes run side by side and share nothing: neither addresses nor tokens."""
+    with running_sandbox(tmp_path / "a") as one, running_sandbox(tmp_path / "b") as two:
+        same = {name for name, value in one.env().items() if two.env().get(name) == value}
+        assert {name for name in same if name.endswith(("_URL", "_TOKEN", "_KEY"))} == set()
+        token = {"Authorization": f"Bearer {one.env()['FLY_API_TOKEN']}"}
+        url = f"{two.env()['FLY_FLAPS_BASE_URL']}/v1/apps/{ORCHESTRATOR}"
+        assert requests.get(url, headers=token, timeout=10).status_code == 401
+
+
+def test_taken_port_is_one_sentence(tmp_path: Path) -> None:
+    """A port of the last time that somebody else has taken is said in one sentence, and the ports are not forgotten."""
+    with running_sandbox(tmp_path) as sb:
+        port = int(sb.env()["GITHUB_API_URL"].rsplit(":", 1)[1])
+    ports = (tmp_path / "ports.json").read_text()
+    with socket.socket() as thief:
+        thief.bind(("127.0.0.1", port))
+        thief.listen()
+        with pytest.raises(WorldError, match="could not start the sandbox on the ports of the last time"):
+            running_sandbox(tmp_path).__enter__()
+    assert (tmp_path / "ports.json").read_text() == ports
+    assert not [thread for thread in threading.enumerate() if thread.name == "sandbox"]
