@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from clients.fly.config import differences, observed, stays_up, whole, with_marks
+from clients.fly.config import differences, observed, stays_up, whole, with_marks, without_marks
 from clients.fly.deployment import Wanted
 from clients.fly.model import Machine as FlyMachine
 from providers.lifecycle import Props, plain, unknown
@@ -79,8 +79,9 @@ def seen(props: Props, machine: FlyMachine) -> dict[str, Any]:
     config, drifted = known["config"], state_drift(machine)
     # A host that does not answer cannot say what its machines are configured to do.
     if machine.host_status in {"ok", ""}:
-        config = observed(config, machine.config)
-        drifted = [*differences(wanted_of(props).config, machine.config), *drifted]
+        marked = wanted_of(props).config
+        config = without_marks(marked, config, observed(marked, machine.config))
+        drifted = [*differences(marked, machine.config), *drifted]
     return known | {
         "config": config,
         "drifted": drifted,

@@ -40,6 +40,24 @@ def with_marks(config: Mapping[str, Any], *, name: str, owner: str, region: str)
     return marked | {"metadata": metadata, "env": env}
 
 
+def without_marks(marked: Mapping[str, Any], config: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `seen` without the entries that only `with_marks` put there, unless somebody changed them.
+
+    Args:
+        marked: `config` with our marks.
+        config: as the caller wrote it.
+        seen: what the machine shows of `marked` (`observed`).
+    """
+    result = dict(seen)
+    for section in ("env", "metadata"):
+        own, added = config.get(section) or {}, marked[section]
+        kept = {key: value for key, value in (seen.get(section) or {}).items() if key in own or value != added.get(key)}
+        result.pop(section, None)
+        if kept or section in config:
+            result[section] = kept
+    return result
+
+
 def whole(value: Any) -> Any:
     """Return `value` with integral floats as ints and without None: the engine makes every number a float."""
     if isinstance(value, Mapping):

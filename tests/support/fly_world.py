@@ -1,21 +1,25 @@
-"""A sandbox for tests of what talks to Fly: its address in the environment, and time ten times as fast for waits."""
+"""A sandbox for tests of what talks to Fly: it and our client live on a clock that runs ten times as fast.
+
+Both sides share the clock, so Fly's rate limits are the documented ones and what we wait for takes its true time.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from clients.endpoints import World
 from clients.fly import FlyClient
 from clients.transport import Timing, no_progress
-from sandbox.testing import running_sandbox
-
-if TYPE_CHECKING:
-    from sandbox.testing import Sandbox
+from sandbox.core.clock import Clock
+from sandbox.fly import FlyOptions
+from sandbox.testing import Sandbox, running_sandbox
 
 SPEED = 10.0
 OWNER = "0123456789ab"
@@ -25,11 +29,28 @@ IMAGE = f"registry.fly.io/shop@sha256:{'a' * 64}"
 OTHER_IMAGE = f"registry.fly.io/shop@sha256:{'b' * 64}"
 
 
+class FastClock(Clock):
+    """The sandbox's clock, ten times as fast."""
+
+    def time(self) -> float:
+        """Return unix seconds that pass in tenths."""
+        return _fast_time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait a tenth of `seconds`."""
+        await asyncio.sleep(seconds / SPEED)
+
+
+_BORN, _BORN_AT = time.monotonic(), time.time()
+
+
+def _fast_time() -> float:
+    return _BORN_AT + (time.monotonic() - _BORN) * SPEED
+
+
 def fast_timing() -> Timing:
-    """Return a clock on which our waits and paces take a tenth of their time."""
-    return Timing(
-        clock=lambda: time.time() * SPEED, sleep=lambda seconds: time.sleep(seconds / SPEED), jitter=lambda: 0.0
-    )
+    """Return the same clock for our client, without chance."""
+    return Timing(clock=_fast_time, sleep=lambda seconds: time.sleep(seconds / SPEED), jitter=lambda: 0.0)
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -56,7 +77,8 @@ def config(**changes: Any) -> dict[str, Any]:
 
 def sandboxed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """Run a sandbox of emulated machines for one test, with the environment pointing at it."""
-    with running_sandbox(home=tmp_path / "sandbox", driver="emulated") as running:
+    options = FlyOptions(org=ORG, exact_rate_limits=True)
+    with running_sandbox(tmp_path / "sandbox", clock=FastClock(), fly=options, filled=False) as running:
         for name, value in running.env().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("clients.fly.client.Timing", fast_timing)
@@ -67,3 +89,18 @@ def client_of(running: Sandbox, token: str | None = None) -> FlyClient:
     """Return a client for it, with its main token or another."""
     environ = running.env() | ({"FLY_API_TOKEN": token} if token else {})
     return FlyClient.from_environment(World.SANDBOX, environ, progress=no_progress)
+
+
+def until(done: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until `done()`; fail after real `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.01)
+
+
+def later(seconds: float, act: Callable[[], None]) -> threading.Timer:
+    """Do something in `seconds` of real time, while the test waits in a call."""
+    timer = threading.Timer(seconds, act)
+    timer.start()
+    return timer
