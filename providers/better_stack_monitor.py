@@ -24,6 +24,7 @@ from pulumi.dynamic import (
 from clients import better_stack
 from clients.better_stack import BetterStackClient, BetterStackNotFoundError, BetterStackUnclearError
 from clients.endpoints import World
+from providers.lifecycle import plain
 
 _REPLACE_ONLY = ("endpoints", "url")
 # Input → attribute of the API; also the order in which a drift is shown.
@@ -89,6 +90,7 @@ class MonitorProvider(ResourceProvider):
         Raises:
             BetterStackError: neither was possible.
         """
+        props = plain(props)
         client, url = _client(props), str(props["url"])
         existing = client.find(url)
         if not existing:
