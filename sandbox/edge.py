@@ -173,7 +173,7 @@ class Edge:
             door.opening = asyncio.ensure_future(self._open_later(app, door))
         elif not resolves and door.resolved:
             self._shut(door)
-            door.holder = _hold(door.port)
+            door.holder = _hold(door.port, exactly=True)
 
     def is_open(self, app: str) -> bool:
         """Tell whether the app's port takes connections."""
@@ -257,20 +257,27 @@ class Edge:
         return healthy[turn:] + healthy[:turn]
 
 
-def _hold(port: int) -> socket.socket:
-    """Bind a port without listening on it: nobody else gets it, and connecting to it is refused."""
-    for reuse, wanted in ((False, port), (True, port), (False, 0)):
-        holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if reuse:  # after a close the port lingers in TIME_WAIT
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            holder.bind(("127.0.0.1", wanted))
-        except OSError:
-            holder.close()
-            continue
-        holder.setblocking(False)
-        return holder
-    raise OSError("could not bind any loopback port")
+def _hold(port: int, *, exactly: bool = False) -> socket.socket:
+    """Bind a port without listening on it: nobody else gets it, and connecting to it is refused.
+
+    Raises:
+        OSError: exactly this port is wanted and somebody else has it; otherwise any free one is taken then.
+    """
+    holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if port:  # after a close the port lingers in TIME_WAIT
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        if exactly or not port:
+            raise
+        return _hold(0)
+    # Only connections whose listener allowed reuse let the port be bound again while they linger; set after the
+    # bind, because two sockets that allow it could both be given the same free port.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.setblocking(False)
+    return holder
 
 
 async def _connect(candidates: list[Backend]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:

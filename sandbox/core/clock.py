@@ -95,10 +95,10 @@ class Clock:
     async def advance_in_steps(self, seconds: float) -> None:
         """Push the clock forward deadline by deadline, so that loops that sleep run once per period they slept."""
         target = self.time() + seconds
+        await _let_others_run()
         while (upcoming := self._next_deadline()) is not None and upcoming <= target:
             self.advance(max(0.0, upcoming - self.time()))
-            for _ in range(_TURNS_PER_STEP):
-                await asyncio.sleep(0)
+            await _let_others_run()
         self.advance(max(0.0, target - self.time()))
 
     def _next_deadline(self) -> float | None:
@@ -116,6 +116,11 @@ class Clock:
         for future in due:
             with contextlib.suppress(RuntimeError):  # the sleeper's loop may have been closed with the sleeper
                 future.get_loop().call_soon_threadsafe(_wake, future)
+
+
+async def _let_others_run() -> None:
+    for _ in range(_TURNS_PER_STEP):
+        await asyncio.sleep(0)
 
 
 def _wake(future: asyncio.Future[None]) -> None:

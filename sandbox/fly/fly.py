@@ -17,6 +17,7 @@ from sandbox.fly.machines_service import MachinesService
 from sandbox.fly.models import App, Machine
 from sandbox.fly.network import LoopbackBlock
 from sandbox.fly.state import FlyOptions, FlyState
+from sandbox.fly.trouble import Trouble
 from sandbox.machines.driver import Driver
 
 _PUBLIC_KINDS = frozenset({"v4", "v6", "shared_v4"})
@@ -31,6 +32,7 @@ class Fly:
         edge: the apps' public ports.
         logs: what machines printed.
         machines_api: service of FLY_FLAPS_BASE_URL.
+        trouble: Fly's known troubles, to be scripted.
         api: service of FLY_API_BASE_URL.
         token: the main token, of the organization in the options.
 
@@ -60,6 +62,7 @@ class Fly:
             changed=self._changed,
         )
         self.fleet = Fleet(self.state, around, self.block)
+        self.trouble = Trouble(core.faults_of("fly"), self.state)
         limits = RateLimits(core.clock, exact=self.options.exact_rate_limits)
         self.calls = Calls(core, self.state, self.fleet, self.edge, self.logs, limits)
         self.machines_api = MachinesService(self.calls)

@@ -38,9 +38,9 @@ class ProcessProgram:
         self._home = home
         self._reader: asyncio.Task[None] | None = None
 
-    def follow(self, log: Log) -> None:
-        """Copy its output to `log` from now on."""
-        self._reader = asyncio.create_task(_copy_lines(self._process, log))
+    def follow(self, output: int, log: Log) -> None:
+        """Copy what comes out of the pipe `output` to `log` from now on."""
+        self._reader = asyncio.create_task(_copy_lines(output, log))
 
     async def wait(self) -> Exit:
         """Wait for its end, and end what it left behind."""
@@ -128,21 +128,26 @@ class ProcessDriver:
             raise BootError(str(problem)) from problem
         home = self._fresh_home(launch.machine_id)
         environment = self._environment(launch, dict(command.environment), home)
+        # A pipe of our own: asyncio takes a process for running until its pipes close, and a grandchild may hold them.
+        output, write_end = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
                 *command.argv,
                 env=environment,
                 cwd=home,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=write_end,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
         except OSError as problem:
+            os.close(output)
             raise BootError(f"could not start {command.argv[0]}: {problem.strerror}") from problem
+        finally:
+            os.close(write_end)
         program = ProcessProgram(process, environment, home)
-        program.follow(log)
+        program.follow(output, log)
         return program
 
     def check(self, launch_app: str, machine_id: str, path: str) -> tuple[bool, str]:
@@ -172,15 +177,21 @@ class ProcessDriver:
         return {**inherited, **of_image, **launch.environment, **of_host}
 
 
-async def _copy_lines(process: asyncio.subprocess.Process, log: Log) -> None:
-    assert process.stdout is not None  # noqa: S101 - it was asked for
+async def _copy_lines(output: int, log: Log) -> None:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    pipe = os.fdopen(output, "rb", buffering=0)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     rest = ""
-    while chunk := await process.stdout.read(65_536):
-        *lines, rest = (rest + chunk.decode(errors="replace")).split("\n")
-        for line in lines:
-            log(line.rstrip("\r")[:_LINE_LIMIT])
-        if len(rest) > _LINE_LIMIT:
-            log(rest[:_LINE_LIMIT])
-            rest = ""
-    if rest:
-        log(rest)
+    try:
+        while chunk := await reader.read(65_536):
+            *lines, rest = (rest + chunk.decode(errors="replace")).split("\n")
+            for line in lines:
+                log(line.rstrip("\r")[:_LINE_LIMIT])
+            if len(rest) > _LINE_LIMIT:
+                log(rest[:_LINE_LIMIT])
+                rest = ""
+    finally:
+        if rest:
+            log(rest)
+        transport.close()
