@@ -1,5 +1,8 @@
 """The program: settings in, components out. See README.md."""
 
+import os
+import signal
+
 import pulumi
 
 from components.api_keys import ApiKeys, ApiKeysArgs
@@ -9,8 +12,11 @@ from components.uptime_monitor import UptimeMonitor, UptimeMonitorArgs
 from outputs import export
 from settings import load
 
+# The engine interrupts the program once a resource failed; what it says of that resource is enough.
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 settings = load()
-keys = server = wiring = None
+keys = server = monitor = wiring = None
 
 if settings.mode == "self-hosted":
     consumers = ("orchestrator", "github", "verify", *settings.logins)
@@ -18,19 +24,12 @@ if settings.mode == "self-hosted":
     keys = ApiKeys(settings.fly.app, key_args)
     server = PrefectServer(settings.fly.app, PrefectServerArgs(settings=settings, keys=keys))
     if settings.uptime.enabled:
-        UptimeMonitor(
-            settings.fly.app,
-            UptimeMonitorArgs(
-                world=settings.world,
-                server_url=settings.server_url,
-                title=f"Prefect ({settings.stack})",
-                uptime=settings.uptime,
-            ),
-            pulumi.ResourceOptions(depends_on=[server.verified]),
-        )
+        monitor_args = UptimeMonitorArgs.of(settings)
+        opts = pulumi.ResourceOptions(depends_on=[server.verified])
+        monitor = UptimeMonitor(settings.fly.app, monitor_args, opts)
 
 if settings.orchestrator.connected:
-    wiring_args = OrchestratorWiringArgs(settings=settings, keys=keys, server=server)
+    wiring_args = OrchestratorWiringArgs(settings=settings, keys=keys, server=server, monitor=monitor)
     wiring = OrchestratorWiring(settings.orchestrator.app, wiring_args)
 
 export(settings, keys, server, wiring)

@@ -17,6 +17,7 @@ from components.github_secrets import GitHubSecrets, GitHubSecretsArgs
 from components.ops_command import ops_command
 from components.orchestrator_redeploy import OrchestratorRedeploy, OrchestratorRedeployArgs, redeploy_flags
 from components.prefect_server import PrefectServer
+from components.uptime_monitor import UptimeMonitor
 from settings import Settings
 from type_tokens import ORCHESTRATOR_WIRING
 
@@ -33,11 +34,13 @@ class OrchestratorWiringArgs:
         settings: the stack's settings.
         keys: API keys with the consumers `orchestrator` and `github`; None with Prefect Cloud.
         server: the server to wire to; None with Prefect Cloud.
+        monitor: goes, like the server, only when the orchestrator let go; None where there is none.
     """
 
     settings: Settings
     keys: ApiKeys | None
     server: PrefectServer | None
+    monitor: UptimeMonitor | None = None
 
     def __post_init__(self) -> None:
         if (self.keys is None) != (self.server is None):
@@ -60,7 +63,7 @@ class OrchestratorWiring(pulumi.ComponentResource):
                 "health-url": settings.orchestrator.health_url,
             },
             runs_on="delete",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.server.verified] if args.server else None),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=_below_bookend(args)),
         )
         after_bookend = pulumi.ResourceOptions(parent=self, depends_on=[bookend])
         secrets = _orchestrator_secrets(name, args, after_bookend)
@@ -78,6 +81,16 @@ class OrchestratorWiring(pulumi.ComponentResource):
         )
         self.run_url = redeploy.run_url
         self.register_outputs({"runUrl": self.run_url})
+
+
+def _below_bookend(args: OrchestratorWiringArgs) -> list[pulumi.Resource]:
+    """What destroy may touch only after the orchestrator let go."""
+    below: list[pulumi.Resource] = []
+    if args.server:
+        below.append(args.server.verified)
+    if args.monitor:
+        below.append(args.monitor.resource)
+    return below
 
 
 def consumer_values(args: OrchestratorWiringArgs, consumer: str) -> dict[str, pulumi.Input[str]]:

@@ -12,6 +12,7 @@ import pulumi
 
 from clients.endpoints import World
 from providers.better_stack_monitor import Monitor
+from settings import Settings
 from settings_tree import UptimeSettings
 from type_tokens import UPTIME_MONITOR
 
@@ -36,6 +37,12 @@ class UptimeMonitorArgs:
     title: str
     uptime: UptimeSettings
 
+    @classmethod
+    def of(cls, settings: Settings) -> UptimeMonitorArgs:
+        """What a stack's settings say of its monitor."""
+        title = f"Prefect ({settings.stack})"
+        return cls(world=settings.world, server_url=settings.server_url, title=title, uptime=settings.uptime)
+
 
 class UptimeMonitor(pulumi.ComponentResource):
     """Watches the server, and through its path the database."""
@@ -46,7 +53,7 @@ class UptimeMonitor(pulumi.ComponentResource):
         super().__init__(UPTIME_MONITOR, name, None, opts)
         url = f"{args.server_url}{args.uptime.path}"
         # The logical name carries the URL: another URL is another monitor, never a change of this one.
-        monitor = Monitor(
+        self.resource = Monitor(
             f"{name}-{urlsplit(url).netloc}{args.uptime.path}",
             endpoints=args.world.value,
             url=url,
@@ -57,5 +64,5 @@ class UptimeMonitor(pulumi.ComponentResource):
             ssl_expiration=_SSL_EXPIRATION_DAYS if args.world is World.REAL else None,
             opts=pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
         )
-        self.url = monitor.url
+        self.url = self.resource.url
         self.register_outputs({"url": self.url})

@@ -95,12 +95,13 @@ def test_destroying_runs_the_rollback_in_order(program: Program) -> None:
             ordered(program, item, bookend)
 
 
-def test_the_monitor_goes_with_the_server_and_not_before_the_orchestrator_let_go(program: Program) -> None:
-    """The monitor depends on the server's verification alone."""
+def test_the_monitor_needs_the_server_alone_and_goes_when_the_orchestrator_let_go(program: Program) -> None:
+    """It depends on the server's verification only, and a failing rollback leaves it watching."""
     monitor = program.of(MONITOR)[0]
     names = {urn.rsplit("::", 1)[1] for urn in program.before(monitor)}
     assert "acme-prefect-verify" in names
     assert not any(name.startswith("acme-orchestrator") for name in names)
+    ordered(program, monitor, program.one(COMMAND, "acme-orchestrator-detach"))
 
 
 def test_the_bookend_stays_silent_until_it_is_deleted(program: Program) -> None:

@@ -13,9 +13,10 @@ import yaml
 from pulumi import automation
 
 import toolchain
+from settings import SECRETS
 
 ROOT = Path(__file__).resolve().parents[2]
-STACK = "test"
+STACK = "sandbox"
 PASSPHRASE = "correct horse"
 
 
@@ -54,16 +55,21 @@ class Engine:
         )
 
     def set(self, config: Mapping[str, Any]) -> None:
-        """Set configuration; keys that hold secrets are encrypted."""
-        for key, value in config.items():
-            secret = key.rpartition(":")[2] in {"databaseUrl", "databaseCa", "redisUrl", "cloudApiKey"}
-            text = value if isinstance(value, str) else json.dumps(value)
-            self._stack.set_config(key, automation.ConfigValue(text, secret=secret))
+        """Set configuration; keys that hold secrets are encrypted, groups are replaced whole."""
+        file = self.folder / f"Pulumi.{STACK}.yaml"
+        secret = {key: value for key, value in config.items() if key.rpartition(":")[2] in SECRETS}
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+        plain = {key: value for key, value in config.items() if key not in secret}
+        content["config"] = {**content.get("config", {}), **plain}
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        if secret:
+            values = {key: automation.ConfigValue(value, secret=True) for key, value in secret.items()}
+            self._stack.set_all_config(values)
 
     def environment(self, **changes: str) -> None:
         """Change variables that the engine and its plugins see from now on."""
         for key, value in changes.items():
-            self._stack.workspace.set_environment_variable(key, value)
+            self._variables[key] = value  # the workspace holds this very dictionary
 
     def up(self, **options: Any) -> dict[str, int]:
         """Run `up` and return how many resources were created, updated, …; unchanged ones are left out."""

@@ -49,7 +49,7 @@ def run_verb(
     return subprocess.run(
         [prefect_python(), "-m", "prefect_server", verb],
         cwd=SOURCE,
-        env=plain_environment(home) | environ,
+        env={**plain_environment(home), **environ},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -106,7 +106,7 @@ class Program:
             self.process = subprocess.Popen(
                 [prefect_python(), "-m", "prefect_server", self.verb],
                 cwd=SOURCE,
-                env=plain_environment(self.home) | listening | self.environ,
+                env={**plain_environment(self.home), **listening, **self.environ},
                 stdout=log,
                 stderr=log,
             )

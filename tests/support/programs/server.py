@@ -31,7 +31,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Open paths, and everything else with a key."""
-        if self.path in {"/api/health", "/api/ready", "/", "/ui-settings"}:
+        if self.path == "/":
+            self.answer(200, "<html></html>", "text/html")
+            return
+        if self.path in {"/api/health", "/api/ready"}:
             self.answer(200, {"message": "OK"})
             return
         self.closed()
@@ -51,11 +54,11 @@ class Handler(BaseHTTPRequestHandler):
         USES[name]["last_accepted"] = time.time()
         self.answer(200, {"keys": USES, "started_at": STARTED} if self.path == "/gate/keys" else [])
 
-    def answer(self, status: int, body: object) -> None:
-        """Send JSON."""
+    def answer(self, status: int, body: object, kind: str = "application/json") -> None:
+        """Send it as JSON."""
         data = json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
