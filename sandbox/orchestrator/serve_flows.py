@@ -111,7 +111,9 @@ async def _conclusion(client: Any, run_id: UUID) -> str:
 
 
 def _die_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin: a thread that holds its lock aborts the interpreter's shutdown.
+    while os.read(0, 1):
+        pass
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

@@ -130,6 +130,11 @@ def test_ephemeral(tmp_path: Path) -> None:
         assert done["flows"] == {"mode": "ephemeral", "last_run": "COMPLETED"}
         assert _prefect("not_configured")(done)
         assert "Starting temporary server" in app.log.read_text()
+        deadline = time.monotonic() + 30
+        while _children(app.process.pid):
+            assert time.monotonic() < deadline, "the flows' process was not done after its one run"
+            time.sleep(0.1)
+        assert "Fatal" not in app.log.read_text()
 
 
 def test_served(cloud: LiveCloud, tmp_path: Path) -> None:
