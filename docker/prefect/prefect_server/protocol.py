@@ -11,7 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol  # type: ignore[import-not-found,unused-ignore]
 
-HEAD_SECONDS = 10.0
+from prefect_server.protocol_limits import HEAD_SECONDS
 
 
 class PatientOnlySoLong(H11Protocol):  # type: ignore[misc,unused-ignore]

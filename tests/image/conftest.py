@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.postgres import PostgresServer
+from tests.support.postgres import running_postgres
+from tests.support.prefect_server import Program, database_environment, hashed, run_verb, running
+
+# The package as the image and the process driver see it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker" / "prefect"))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One real Postgres with TLS for all tests of the image."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_database(postgres: PostgresServer) -> Iterator[str]:
+    """A new database's URL, as a new Supabase project has one."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Makes databases that `migrate` has been run on; it is really run once, the others are copies of that one."""
+    template = "image_migrated"
+    home = tmp_path_factory.mktemp("migrate")
+    made = run_verb("migrate", home, database_environment(postgres.create_database(template)))
+    assert made.returncode == 0, made.stdout + made.stderr
+    count = iter(range(1_000_000))
+
+    def make() -> str:
+        name = f"image_copy_{next(count)}"
+        postgres.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER prefect')
+        return postgres.url(name)
+
+    return make
+
+
+KEYS = {"orchestrator": "key-of-the-orchestrator", "github": "key-of-github", "admin": "a-login"}
+
+
+@pytest.fixture(scope="session")
+def server(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """One real server for all tests that neither change nor stop it; its keys are KEYS."""
+    environ = database_environment(migrated_database()) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)}
+    with running(Program(tmp_path_factory.mktemp("serve"), environ)) as program:
+        yield program
