@@ -74,13 +74,18 @@ class Shell:
 
         async def drain(name: str, stream: asyncio.StreamReader) -> bytes:
             parts: list[bytes] = []
+            unfinished = b""
             while chunk := await stream.read(_CHUNK):
                 parts.append(chunk)
                 together.append(chunk)
-                if name in shown:
-                    for line in chunk.decode(errors="replace").splitlines():
-                        await self._log(urn, line)
+                *lines, unfinished = (unfinished + chunk).split(b"\n")
+                await show(name, lines)
+            await show(name, [unfinished] if unfinished else [])
             return b"".join(parts)
+
+        async def show(name: str, lines: list[bytes]) -> None:
+            for line in lines if name in shown else ():
+                await self._log(urn, line.decode(errors="replace"))
 
         async def feed() -> None:
             if process.stdin is None:
