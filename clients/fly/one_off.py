@@ -13,15 +13,16 @@ from secrets import token_hex
 from typing import Any
 
 from clients.fly.client import FlyClient
+from clients.fly.deployment import destroy
 from clients.fly.errors import (
     FlyConflictError,
     FlyError,
-    FlyNotFoundError,
     FlyTimedOutError,
     FlyTransientError,
+    FlyUnhealthyError,
     FlyUnreachableError,
 )
-from clients.fly.health import Watch
+from clients.fly.health import SLICE, Watch
 from clients.fly.model import GROUP_KEY, NAME_KEY, OWNER_KEY, PLATFORM_KEY, Exit, Machine, MachineRequest
 
 GROUP = "fly_app_release_command"
@@ -102,11 +103,11 @@ def run_one_off(client: FlyClient, request: OneOffRequest) -> OneOffResult:
     try:
         client.progress(f'running "{request.name}" as machine {machine.id} of app "{request.app}"')
         _start(client, request, machine)
-        _wait_until_gone(client, request, machine)
+        _wait_until_over(client, request, machine)
         ended = _exit_of(client, request, machine)
     except BaseException:
         with suppress(FlyError):
-            client.machines.destroy(request.app, machine)
+            destroy(client, request.app, machine)
         raise
     log = _log_of(client, request, machine) if ended.exit_code else ()
     return OneOffResult(machine_id=machine.id, exit_code=ended.exit_code, oom_killed=ended.oom_killed, log_tail=log)
@@ -125,9 +126,7 @@ def _ours(client: FlyClient, request: OneOffRequest) -> list[Machine]:
 def _remove_leftovers(client: FlyClient, request: OneOffRequest) -> None:
     for machine in _ours(client, request):
         client.progress(f'removing machine {machine.id}, left by an earlier "{request.name}"')
-        with suppress(FlyNotFoundError):
-            client.machines.destroy(request.app, machine)
-            Watch(client=client, app=request.app, within=30.0).reached(machine, "destroyed")
+        destroy(client, request.app, machine)
 
 
 def _create(client: FlyClient, request: OneOffRequest) -> Machine:
@@ -167,11 +166,25 @@ def _start(client: FlyClient, request: OneOffRequest, machine: Machine) -> None:
             return
 
 
-def _wait_until_gone(client: FlyClient, request: OneOffRequest, machine: Machine) -> None:
-    # A short program may be over, and its machine gone, before anybody could see it started.
-    if not Watch(client=client, app=request.app, within=request.timeout).reached(machine, "destroyed"):
-        log = _log_of(client, request, machine)
-        raise FlyTimedOutError(request.doing, f"it did not end within {request.timeout:.0f} s", log=log)
+def _wait_until_over(client: FlyClient, request: OneOffRequest, machine: Machine) -> None:
+    """Return when the program has ended, which its machine does not outlive.
+
+    A short program may be over, and its machine gone, before anybody could see it started.
+    """
+    watch = Watch(client=client, app=request.app, within=SLICE)
+    deadline = client.timing.clock() + request.timeout
+    while not watch.reached(machine, "destroyed"):
+        seen = client.machines.get(request.app, machine.id)
+        if seen.state in {"failed", "launch_failed"}:
+            raise FlyUnhealthyError(
+                request.doing, "its machine could not be booted", log=_log_of(client, request, machine)
+            )
+        if seen.state == "stopped" and seen.last_exit():
+            destroy(client, request.app, seen)
+            return
+        if client.timing.clock() >= deadline:
+            log = _log_of(client, request, machine)
+            raise FlyTimedOutError(request.doing, f"it did not end within {request.timeout:.0f} s", log=log)
 
 
 def _exit_of(client: FlyClient, request: OneOffRequest, machine: Machine) -> Exit:
