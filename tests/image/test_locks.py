@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import requests
 from prefect_server.protocol_limits import HEAD_SECONDS
+from prefect_server.sockets import FIRST_MESSAGE_SECONDS
 from prefect_server.surface import API_BASE, SOCKETS
 
 from tests.image.conftest import KEYS
@@ -146,6 +147,7 @@ def test_sockets_refuse_everything_else(server: Program, path: str, first: str |
     before = server.log.count("Traceback")
     assert first_reply(server, path, first) == 1008
     assert server.log.count("Traceback") == before
+    assert "prefect.server.utilities.subscriptions" not in server.log
 
 
 @pytest.mark.parametrize(
@@ -208,8 +210,10 @@ def test_silent_sockets_starve_nobody(server: Program) -> None:
             async with session.ws_connect(url, protocols=["prefect"]) as good:
                 await good.send_str(auth(KEY))
                 assert (await good.receive_json(timeout=5))["type"] == "auth_success"
-            await asyncio.gather(*(each.receive(timeout=30) for each in silent))
-            assert {each.close_code for each in silent} == {1008}
+                await asyncio.gather(*(each.receive(timeout=30) for each in silent))
+                assert {each.close_code for each in silent} == {1008}
+                with pytest.raises(TimeoutError):  # the good one stays open beyond every limit for strangers
+                    await good.receive(timeout=HEAD_SECONDS - FIRST_MESSAGE_SECONDS + 2)
 
     asyncio.run(crowd())
 

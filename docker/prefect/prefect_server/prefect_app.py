@@ -24,8 +24,13 @@ def create(*, webserver_only: bool) -> Unknown:
     """Make Prefect's ASGI application as `prefect server start` does."""
     app = create_app(final=True, webserver_only=webserver_only)
     # Prefect logs every refused websocket; the gate does that too, and does not let itself be flooded.
-    logging.getLogger("prefect.server.utilities.subscriptions").setLevel(logging.ERROR)
+    # A filter, because Prefect sets its loggers' levels again whenever it likes.
+    logging.getLogger("prefect.server.utilities.subscriptions").addFilter(_is_error)
     return app
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def closed_paths(app: Unknown) -> frozenset[str]:

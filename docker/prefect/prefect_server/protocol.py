@@ -19,6 +19,7 @@ class PatientOnlySoLong(H11Protocol):  # type: ignore[misc,unused-ignore]
 
     _head_timer: asyncio.TimerHandle | None = None
     _seen_cycle: Any = None
+    _is_socket = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start the clock for the first request."""
@@ -28,6 +29,8 @@ class PatientOnlySoLong(H11Protocol):  # type: ignore[misc,unused-ignore]
     def data_received(self, data: bytes) -> None:
         """Stop the clock when a request was begun, and start it when only a part of one has come."""
         super().data_received(data)
+        if self._is_socket:
+            return
         if self.cycle is not self._seen_cycle:
             self._seen_cycle = self.cycle
             self._stop_head_timer()
@@ -36,6 +39,7 @@ class PatientOnlySoLong(H11Protocol):  # type: ignore[misc,unused-ignore]
 
     def handle_websocket_upgrade(self, event: object) -> None:
         """The websocket's own protocol takes over, with limits of its own."""
+        self._is_socket = True
         self._stop_head_timer()
         super().handle_websocket_upgrade(event)
 
