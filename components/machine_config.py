@@ -46,8 +46,8 @@ def server_environment(settings: Settings) -> dict[str, str]:
 
 
 def _days(days: int) -> str:
-    # Prefect reads durations as seconds.
-    return str(days * 24 * 3600)
+    # Prefect reads a text as an ISO 8601 duration and refuses a bare number of seconds.
+    return f"P{days}D"
 
 
 def api_machine(settings: Settings, image: str) -> dict[str, Any]:
