@@ -63,7 +63,7 @@ async def _watch(report: Report, reachable: threading.Event) -> None:
     while True:
         try:
             # Retries would only delay the answer; the next round is one.
-            async with asyncio.timeout(CALL_SECONDS), get_client(httpx_settings={"timeout": CALL_SECONDS}) as client:
+            async with get_client(httpx_settings={"timeout": CALL_SECONDS}) as client:
                 while True:
                     async with asyncio.timeout(CALL_SECONDS):
                         await client.read_flows(limit=1)
