@@ -73,6 +73,12 @@ class Calls:
         """Return the machine's life."""
         return self.fleet.life(machine)
 
+    async def remove_app(self, app: App) -> None:
+        """Delete an app with its machines."""
+        await self.fleet.destroy_all(app)
+        self.state.apps.pop(app.name, None)
+        self.edge.refresh(app.name)
+
     def lease_of(self, machine: Machine) -> Lease | None:
         """Return the lease that is in force, if any."""
         if machine.lease is not None and machine.lease.expires_at <= self.clock.time():

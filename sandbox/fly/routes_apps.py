@@ -61,7 +61,9 @@ class AppRoutes:
         if name in self._calls.state.apps:
             raise Unprocessable("Validation failed: Name has already been taken", code="name_taken")
         app = self._calls.state.add_app(name, org, body.get("network") or "default")
-        return web.json_response({"id": app.id, "created_at": int(app.created_at * 1000)}, status=201)
+        created = {"id": app.id, "created_at": int(app.created_at * 1000)}
+        # flyctl asks to wait and then reads the app's name from the reply; others get no more than is documented.
+        return web.json_response({**app_json(app), **created} if flag(request, "wait") else created, status=201)
 
     async def show(self, request: web.Request) -> web.Response:
         """Return one app."""
@@ -72,9 +74,7 @@ class AppRoutes:
         app = self._calls.app(request)
         if app.live_machines and not flag(request, "force"):
             raise PreconditionFailed("failed_precondition: app still has machines, use force to delete them too")
-        await self._calls.fleet.destroy_all(app)
-        self._calls.state.apps.pop(app.name, None)
-        self._calls.edge.refresh(app.name)
+        await self._calls.remove_app(app)
         return web.Response(status=202)
 
     async def deploy_token(self, request: web.Request) -> web.Response:

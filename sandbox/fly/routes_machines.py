@@ -49,6 +49,7 @@ class MachineRoutes:
             web.post(f"{one}/uncordon", answering(self.uncordon)),
             web.get(f"{one}/events", answering(self.events)),
             web.get(f"{one}/versions", answering(self.versions)),
+            web.get(f"{one}/ps", answering(self.processes)),
         ]
 
     async def list_all(self, request: web.Request) -> web.Response:
@@ -219,6 +220,16 @@ class MachineRoutes:
         versions = [{"version": version.instance_id, "user_config": version.config} for version in machine.versions]
         return web.json_response(versions)
 
+    async def processes(self, request: web.Request) -> web.Response:
+        """Return the program as the machine's only process."""
+        _, machine = self._calls.machine(request, alive=True)
+        if self._calls.life(machine).program is None:
+            raise PreconditionFailed("failed_precondition: machine not running")
+        sockets = [{"proto": "tcp", "address": f"[::]:{service['internal_port']}"} for service in machine.services]
+        program = " ".join((machine.config.get("init") or {}).get("cmd") or [machine.config["image"]])
+        numbers = {"pid": 1, "cpu": 0, "rss": 0, "rtime": 0, "stime": 0}
+        return web.json_response([{**numbers, "command": program, "directory": "/", "listen_sockets": sockets}])
+
     async def _set_cordoned(self, request: web.Request, *, cordoned: bool) -> web.Response:
         app, machine = self._calls.machine(request, alive=True)
         self._calls.require_lease(request, machine)
@@ -266,8 +277,6 @@ def _signal(name: Any) -> signal.Signals | None:
 
 
 def _seconds(value: Any) -> float | None:
-    """Return a duration; a bare number in a query or body is seconds here, as flyctl sends it."""
-    if value in {None, ""}:
-        return None
-    text = str(value)
-    return float(text) if text.replace(".", "", 1).isdigit() else seconds_of(text, 0.0)
+    """Return a duration; a bare number in a query or body is seconds here, as flyctl sends it, and zero is unset."""
+    text = str(value or "")
+    return (float(text) if text.replace(".", "", 1).isdigit() else seconds_of(text or "0s", 0.0)) or None

@@ -1,0 +1,195 @@
+"""The objects flyctl asks api.fly.io's GraphQL for: apps, organizations, addresses, images.
+
+Shapes: the queries in superfly/fly-go (`resource_*.go`), read at v0.9.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.fly.calls import Calls
+from sandbox.fly.errors import BadRequest, NotFound
+from sandbox.fly.models import Address, App, Machine, Token
+from sandbox.fly.wire import app_json, organization_number
+from sandbox.machines.driver import ImageNotFoundError
+
+_ADDRESS_KINDS = frozenset({"v4", "v6", "shared_v4", "private_v6"})
+
+
+class Root:
+    """What one caller may ask."""
+
+    def __init__(self, calls: Calls, tokens: list[Token]) -> None:
+        self._calls = calls
+        self._state = calls.state
+        self._tokens = tokens
+
+    def objects(self, kind: str) -> Mapping[str, Any]:
+        """Return the root object of queries or of mutations."""
+        if kind == "mutation":
+            return {
+                "allocateIpAddress": self._allocate_address,
+                "releaseIpAddress": self._release_address,
+                "deleteApp": self._delete_app,
+            }
+        return {
+            "app": self._app,
+            "apps": self._apps,
+            "appNameAvailable": lambda name: name not in self._state.apps,
+            "organization": self._organization,
+            "organizations": self._organizations,
+            "viewer": {"__typename": "User", "id": "user", "email": self._tokens[0].user, "enablePaidHobby": True},
+            "latestImageDetails": self._latest_image,
+            "nearestRegion": {"code": "ewr", "name": "Secaucus, NJ (US)", "gatewayAvailable": True},
+        }
+
+    def _app(self, name: str = "", internalId: str = "") -> Mapping[str, Any]:  # noqa: N803 - GraphQL's spelling
+        return self._app_object(self._state.app(self._tokens, name or internalId))
+
+    def _apps(self, organizationId: str | None = None, **_: Any) -> Mapping[str, Any]:  # noqa: N803 - GraphQL's spelling
+        seen = [
+            self._app_object(app)
+            for app in self._state.apps.values()
+            if any(token.covers(app.org, app.name) for token in self._tokens) and organizationId in {None, app.org}
+        ]
+        return {"nodes": seen, "pageInfo": {"hasNextPage": False, "endCursor": ""}}
+
+    def _organizations(self, **_: Any) -> Mapping[str, Any]:
+        return {"nodes": [self._organization(slug=org) for org in sorted({token.org for token in self._tokens})]}
+
+    def _organization(self, slug: str = "", **_: Any) -> Mapping[str, Any]:
+        if not any(token.org == slug for token in self._tokens):
+            raise NotFound("Could not find Organization")
+        return {
+            "id": slug,
+            "internalNumericId": str(organization_number(slug)),
+            "slug": slug,
+            "rawSlug": slug,
+            "name": slug,
+            "type": "SHARED",
+            "paidPlan": True,
+            "billable": True,
+            "viewerRole": "admin",
+            "remoteBuilderImage": "",
+            "remoteBuilderApp": None,
+        }
+
+    def _app_object(self, app: App) -> dict[str, Any]:
+        shared = [address.ip for address in app.addresses if address.shared]
+        nodes = [self._address(address) for address in app.addresses if not address.shared]
+        hostname = f"{app.name}.fly.dev"
+        return {
+            "id": app.name,
+            "internalNumericId": app.numeric_id,
+            "name": app.name,
+            "hostname": hostname,
+            "cnameTarget": hostname,
+            "appUrl": self._calls.edge.url_of(app.name),
+            "deployed": bool(app.live_machines),
+            "status": app_json(app)["status"],
+            "network": app.network,
+            "platformVersion": "machines",
+            "version": len(app.releases),
+            "organization": self._organization(slug=app.org) if self._sees(app.org) else None,
+            "role": None,
+            "config": {"definition": {}},
+            "currentRelease": self._release(app),
+            "currentReleaseUnprocessed": self._release(app),
+            "ipAddresses": {"nodes": nodes},
+            "sharedIpAddress": shared[0] if shared else "",
+            "egressIpAddresses": {"nodes": []},
+            "machines": {"nodes": [self._machine(machine) for machine in app.live_machines]},
+            "services": [],
+            "imageDetails": None,
+            "releasesUnprocessed": lambda **_: {"nodes": [self._release_object(release) for release in app.releases]},
+            "image": self._image,
+            "certificates": {"nodes": []},
+            "addOns": {"nodes": []},
+        }
+
+    def _sees(self, org: str) -> bool:
+        return any(token.org == org for token in self._tokens)
+
+    def _machine(self, machine: Machine) -> dict[str, Any]:
+        return {
+            "id": machine.id,
+            "name": machine.name,
+            "config": machine.config,
+            "state": machine.state,
+            "region": machine.region,
+            "createdAt": self._calls.clock.rfc3339(machine.created_at),
+            "app": {"name": machine.app},
+            "ips": {"nodes": [{"family": "v6", "kind": "privatenet", "ip": machine.private_ip, "maskSize": 112}]},
+            "host": {"id": "sandbox"},
+            "egressIpAddresses": {"nodes": []},
+        }
+
+    def _release(self, app: App) -> dict[str, Any] | None:
+        return self._release_object(app.releases[0]) if app.releases else None
+
+    @staticmethod
+    def _release_object(release: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "id": release["id"],
+            "evaluationId": release["id"],
+            "version": release["version"],
+            "description": "Release",
+            "reason": "",
+            "status": release["status"],
+            "stable": release["stable"],
+            "inProgress": release["in_progress"],
+            "user": {"id": "user", "email": release["user"], "name": release["user"]},
+            "createdAt": release["created_at"],
+            "imageRef": release["image_ref"],
+            "configDefinition": release.get("definition") or {},
+        }
+
+    @staticmethod
+    def _latest_image(**_: Any) -> Mapping[str, Any]:
+        # What Fly says of every image that is not one of its own.
+        raise NotFound("Unknown repository")
+
+    def _address(self, address: Address) -> dict[str, Any]:
+        return {
+            "id": address.ip,
+            "address": address.ip,
+            "type": address.kind,
+            "region": address.region,
+            "createdAt": self._calls.clock.rfc3339(address.created_at),
+            "network": None,
+            "serviceName": "",
+        }
+
+    async def _image(self, ref: str) -> Mapping[str, Any] | None:
+        try:
+            digest = await self._calls.fleet.around.driver.resolve(ref)
+        except ImageNotFoundError:
+            return None
+        sizes = {"compressedSize": "1000000", "compressedSizeFull": "1000000"}
+        return {"id": digest, "digest": digest, "ref": ref, "manifest": {}, **sizes}
+
+    def _allocate_address(self, input: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: A002 - GraphQL's argument
+        app = self._state.app(self._tokens, str(input.get("appId")))
+        kind = str(input.get("type"))
+        if kind not in _ADDRESS_KINDS:
+            raise BadRequest("invalid ip address type")
+        present = next((address for address in app.addresses if address.shared), None)
+        address = present if kind == "shared_v4" and present else self._state.add_address(app, kind)
+        self._calls.edge.refresh(app.name)
+        return {"ipAddress": self._address(address), "app": self._app_object(app), "clientMutationId": None}
+
+    def _release_address(self, input: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: A002 - GraphQL's argument
+        app = self._state.app(self._tokens, str(input.get("appId")))
+        wanted = {input.get("ip"), input.get("ipAddressId")}
+        address = next((address for address in app.addresses if address.ip in wanted), None)
+        if address is None:
+            raise NotFound("Could not find IpAddress")
+        app.addresses.remove(address)
+        self._calls.edge.refresh(app.name)
+        return {"clientMutationId": None}
+
+    async def _delete_app(self, appId: str) -> Mapping[str, Any]:  # noqa: N803 - GraphQL's spelling
+        app = self._state.app(self._tokens, appId)
+        await self._calls.remove_app(app)
+        return {"organization": {"id": app.org}}
