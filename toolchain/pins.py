@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 PULUMI_VERSION = "3.259.0"
-REQUIRED_PULUMI = ">=3.259.0,<4"
+REQUIRED_PULUMI = ">=3.259.0 <4.0.0"
 MINIMUM_GO = (1, 26)
 COMMAND_PLUGIN = "1.2.1"
 DOCKER_PLUGIN = "5.1.0"

@@ -18,12 +18,12 @@ Version = tuple[int, int, int]
 
 
 def fits(version: str, required: str = REQUIRED_PULUMI) -> bool:
-    """Whether a version such as "v3.260.1" lies in a range such as ">=3.259.0,<4"; a pre-release never does."""
+    """Whether a version such as "v3.260.1" lies in a range such as ">=3.259.0 <4.0.0"; a pre-release never does."""
     found = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)(?:\+\S+)?", version.strip())
     if found is None:
         return False
     have = (int(found[1]), int(found[2]), int(found[3]))
-    return all(_holds(have, clause.strip()) for clause in required.split(","))
+    return all(_holds(have, clause) for clause in required.split())
 
 
 def fitting_pulumi(path: str | None = None) -> Path | None:

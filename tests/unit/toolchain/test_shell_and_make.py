@@ -1,0 +1,110 @@
+"""What people source and type: env.sh in three shells, the Makefile's help, the length gate, the progress lines."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from toolchain import lengths, progress
+from toolchain.errors import BuildFailedError
+from toolchain.places import BIN, ROOT, VENV
+
+
+def in_shell(shell: str, script: str, cwd: Path = ROOT) -> str:
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"{shell} is not on this machine")
+    env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PULUMI_BACKEND_URL": "file:///mine"}
+    done = subprocess.run([path, "-c", script], cwd=cwd, env=env, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
+def test_the_sourced_script_puts_our_tools_first(shell: str) -> None:
+    """In each shell Python is .venv's, `pulumi` is found, and the user's backend is left alone."""
+    text = in_shell(shell, ". toolchain/env.sh; command -v python; command -v pulumi; echo $PULUMI_BACKEND_URL")
+    python, pulumi, backend = text.splitlines()
+    assert python == str(VENV / "bin" / "python")
+    assert Path(pulumi).is_file()
+    assert backend == "file:///mine"
+
+
+def test_bash_finds_the_checkout_from_anywhere(tmp_path: Path) -> None:
+    """Sourced by its path from another folder it still works, and sourcing twice adds nothing to PATH."""
+    once = in_shell("bash", f". {ROOT}/toolchain/env.sh; echo $PATH", tmp_path)
+    twice = in_shell("bash", f". {ROOT}/toolchain/env.sh; . {ROOT}/toolchain/env.sh; echo $PATH", tmp_path)
+    assert once.split(":")[0] == str(VENV / "bin")
+    assert once.count(str(BIN)) == twice.count(str(BIN)) <= 1
+
+
+def test_plain_sh_elsewhere_says_what_to_do(tmp_path: Path) -> None:
+    """A shell that cannot know where the script lies says so instead of failing strangely."""
+    done = in_shell("dash", f". {ROOT}/toolchain/env.sh 2>&1", tmp_path)
+    assert done == "could not find the checkout: source toolchain/env.sh from its root.\n"
+
+
+def test_make_help_names_every_target() -> None:
+    """`make` alone shows one line for each thing a person can do."""
+    text = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("setup", "test", "check", "demo", "demo-rollback", "demo-stop"):
+        assert f"make {target} " in text
+
+
+def test_ci_calls_make_test_and_is_executable() -> None:
+    """CI's one command is the one that people type."""
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert [line for line in script.read_text().splitlines() if " make test &" in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("__main__.py", 40),
+        ("providers/a.py", 200),
+        ("components/a.py", 300),
+        ("ops/a.py", 400),
+        ("sandbox/x/y.py", 400),
+    ],
+)
+def test_the_length_limits_are_the_house_rules(name: str, limit: int) -> None:
+    """Providers, components, the program and everything else have their own limits."""
+    assert lengths.file_limit(Path(name)) == limit
+
+
+def test_the_length_gate_names_what_is_too_long(tmp_path: Path) -> None:
+    """A long file and a long function are each one sentence; one at the limit is none."""
+    body = "\n".join("    x = 1" for _ in range(lengths.FUNCTION_LIMIT))
+    (tmp_path / "a.py").write_text(f"def long():\n{body}\n" + "\n" * lengths.FILE_LIMIT)
+    found = list(lengths.complaints_about(tmp_path / "a.py", tmp_path))
+    assert found == [
+        f"a.py: {lengths.FILE_LIMIT + lengths.FUNCTION_LIMIT + 1} lines, at most {lengths.FILE_LIMIT}",
+        f"a.py:1: long has {lengths.FUNCTION_LIMIT + 1} lines, at most {lengths.FUNCTION_LIMIT}",
+    ]
+    (tmp_path / "b.py").write_text("def short():\n" + "    x = 1\n" * (lengths.FUNCTION_LIMIT - 1))
+    assert list(lengths.complaints_about(tmp_path / "b.py", tmp_path)) == []
+
+
+def test_a_step_shows_what_and_how_long() -> None:
+    """The first line names the step, the last says what came of it and after how many seconds."""
+    stream = io.StringIO()
+    step = progress.Step("making a thing", stream)
+    step.tick()
+    step.done()
+    assert stream.getvalue() == "toolchain: making a thing …\ntoolchain: making a thing: ready after 0 s\n"
+
+
+def test_a_failing_step_quotes_its_program(tmp_path: Path) -> None:
+    """The error holds the last lines that the program printed on either stream, and where the rest is."""
+    step = progress.Step("making a thing", io.StringIO())
+    code = "import sys; print('said'); print('shouted', file=sys.stderr); sys.exit(4)"
+    argv = [sys.executable, "-c", code]
+    with pytest.raises(BuildFailedError, match=r"could not make it \(exit code 4; .*/log\); it said:\n") as caught:
+        progress.run_step(step, argv, cwd=tmp_path, env=os.environ, verb="make it", log=tmp_path / "log")
+    assert {"said", "shouted"} <= set(str(caught.value).splitlines())

@@ -1,0 +1,119 @@
+"""The pieces of the stand-in plugins that need neither engine nor daemon."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pulumi.provider.experimental.property_value import PropertyValue
+
+from toolchain.standins import buildkit, values
+from toolchain.standins.context import Context
+from toolchain.standins.server import PluginError
+
+
+def test_differences_are_named_by_property_path() -> None:
+    """Nested changes, additions, removals and list items each have their own path and kind."""
+    old = {"a": 1, "env": {"x": "1", "gone": "2"}, "triggers": ["a", "b"], "same": [1]}
+    new = {"a": 2, "env": {"x": "1", "new": "3"}, "triggers": ["a"], "same": [1]}
+    found = values.differences(old, new)
+    kinds = {path: diff.kind.name for path, diff in found.items()}
+    assert kinds == {"a": "UPDATE", "env.gone": "DELETE", "env.new": "ADD", "triggers[1]": "DELETE"}
+    assert values.top_level(found) == ["a", "env", "triggers"]
+    assert values.replacing(found["a"]).kind.name == "UPDATE_REPLACE"
+
+
+def test_secretness_alone_is_no_difference() -> None:
+    """A value that became secret is the same value."""
+    plain = values.plain_map({"a": PropertyValue("v")})
+    assert plain == values.plain_map({"a": PropertyValue("v", is_secret=True)})
+
+
+def test_a_secret_deep_inside_is_seen() -> None:
+    """A map with one secret entry counts as holding a secret."""
+    nested = PropertyValue({"TOKEN": PropertyValue("v", is_secret=True)})
+    assert values.any_secret({"environment": nested})
+    assert not values.any_secret({"environment": PropertyValue({"A": PropertyValue("v")})})
+
+
+def test_wrapping_and_unwrapping_gives_the_same_data() -> None:
+    """Plain data survives the way to the engine's values and back; numbers are the engine's floats."""
+    data = {"list": ["a", {"b": True}], "number": 2.0, "none": None, "text": "x"}
+    assert values.plain(values.wrap(data)) == data
+
+
+def field(number: int, payload: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(payload)]) + payload
+
+
+def test_buildkit_records_give_steps_and_lines() -> None:
+    """A started step's name and a log's text come out; a completed step is not shown again."""
+    started = field(3, b"[1/2] RUN true") + field(5, b"\x08\x01")
+    completed = field(3, b"[2/2] RUN false") + field(5, b"\x08\x01") + field(6, b"\x08\x02")
+    log = field(1, b"sha256:0") + b"\x18\x01" + field(4, b"first\nsecond\n")
+    record = field(1, started) + field(1, completed) + field(2, b"") + field(3, log)
+    assert buildkit.lines_of(record) == ["[1/2] RUN true", "first", "second"]
+
+
+@pytest.mark.parametrize("record", [b"", b"\x0a", b"\xff\xff", b"\x0f", b"\x0a\x7f"])
+def test_a_broken_buildkit_record_is_no_crash(record: bytes) -> None:
+    """A cut or foreign record gives no lines: progress must never fail a build."""
+    assert [line for line in buildkit.lines_of(record) if line] == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b").write_text("b")
+    return tmp_path
+
+
+def digest(folder: Path) -> str:
+    return Context(str(folder), None).digest()
+
+
+def test_the_hash_ignores_times_and_ignored_files(folder: Path) -> None:
+    """Times, ignored files and a link's target's content do not count."""
+    (folder / ".dockerignore").write_text("# a comment\n*.pyc\n**/cache\n")
+    before = digest(folder)
+    os.utime(folder / "a", (1, 1))
+    (folder / "x.pyc").touch()
+    (folder / "sub" / "cache").mkdir()
+    (folder / "sub" / "cache" / "y").touch()
+    assert digest(folder) == before
+
+
+@pytest.mark.parametrize("change", ["content", "mode", "name", "dockerfile", "link"])
+def test_the_hash_sees_every_other_change(folder: Path, change: str) -> None:
+    """Content, mode, name, the Dockerfile and a link's target each change the hash."""
+    (folder / "link").symlink_to("a")
+    before = digest(folder)
+    if change == "content":
+        (folder / "sub" / "b").write_text("c")
+    elif change == "mode":
+        (folder / "a").chmod(0o755)
+    elif change == "name":
+        (folder / "a").rename(folder / "c")
+    elif change == "dockerfile":
+        (folder / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    else:
+        (folder / "link").unlink()
+        (folder / "link").symlink_to("sub")
+    assert digest(folder) != before
+
+
+def test_an_ignored_dockerfile_is_still_sent(folder: Path) -> None:
+    """A context that ignores everything but one file still carries its Dockerfile."""
+    (folder / ".dockerignore").write_text("*\n!a\n")
+    archive, name = Context(str(folder), None).archive()
+    assert name == "Dockerfile"
+    assert b"FROM scratch" in archive.read()
+
+
+def test_a_missing_dockerfile_is_a_sentence(folder: Path) -> None:
+    """A path inside the context instead of one from the program's folder gets the likely one named."""
+    with pytest.raises(PluginError, match="could not open dockerfile at relative path nowhere: no such file"):
+        Context(str(folder), "nowhere")
