@@ -144,6 +144,11 @@ def test_served(cloud: LiveCloud, tmp_path: Path) -> None:
         done = app.until(lambda health: health["flows"]["last_run"] is not None)
         assert done["components"]["prefect"] == "healthy"
         assert done["flows"] == {"mode": "server", "last_run": "COMPLETED"}
+        # Longer than one call may take: no limit of a call may end the connection that the calls share.
+        until = time.monotonic() + 12
+        while time.monotonic() < until:
+            assert app.health()["components"]["prefect"] == "healthy"
+            time.sleep(0.2)
 
     async def task_runs() -> list[str]:
         headers = {"Authorization": f"Bearer {cloud.service.workspace.key}"}
