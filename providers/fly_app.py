@@ -20,23 +20,14 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from clients.fly import FlyClient, deployment
+from clients.fly import claims
 from clients.fly.apps import App as FlyApp
-from clients.fly.apps import taken
-from clients.fly.errors import (
-    FlyForbiddenError,
-    FlyForeignError,
-    FlyNameTakenError,
-    FlyNotFoundError,
-    FlyTransientError,
-    FlyUnreachableError,
-)
+from clients.fly.errors import FlyNotFoundError
 from clients.fly.ownership import prove_gone
 from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("name", "endpoints")
 UPDATES = ("adopt_existing", "owner")
-_TRIES = 3
 
 
 class FlyAppProvider(ResourceProvider):
@@ -60,10 +51,9 @@ class FlyAppProvider(ResourceProvider):
     def create(self, props: Props) -> CreateResult:
         """Create the app, or adopt the one that exists, and wait until the API knows it."""
         client, name = fly_client(props), props["name"]
-        doing = f'create app "{name}"'
-        existing = _find(client, name) or _create(client, name, props["org"])
-        _may_adopt(client, existing, props, doing)
-        return CreateResult(name, _outputs(props, existing))
+        adopt = bool(props.get("adopt_existing"))
+        app = claims.claim(client, name, org=props["org"], owner=props["owner"], adopt=adopt)
+        return CreateResult(name, _outputs(props, app))
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Read the app; a 404 counts as gone only for a token of the recorded organization."""
@@ -71,27 +61,28 @@ class FlyAppProvider(ResourceProvider):
         try:
             app = client.apps.get(id_)
         except FlyNotFoundError as missing:
-            prove_gone(client, props["org"], id_, missing)
+            prove_gone(client, props["org_slug"], id_, missing)
             return ReadResult(None, {})
         return ReadResult(id_, _outputs(props, app))
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Take over new settings. A suspended app comes back with its machines, which are resources of their own."""
-        kept = {key: olds[key] for key in ("app_id", "hostname") if key in olds}
+        kept = {key: olds[key] for key in ("app_id", "org_slug", "hostname") if key in olds}
         return UpdateResult(plain(news) | kept | {"drifted": []})
 
     def delete(self, id_: str, props: Props) -> None:
         """Remove our machines and the app; refuse while it holds machines of somebody else."""
         client = fly_client(props)
         try:
-            _sweep(client, id_, props["owner"])
-            client.apps.delete(id_)
+            claims.give_up(client, id_, owner=props["owner"])
         except FlyNotFoundError as missing:
-            prove_gone(client, props["org"], id_, missing)
+            prove_gone(client, props["org_slug"], id_, missing)
 
 
 class App(Resource, module="fly", name="App"):
     """An app.
+
+    Outputs: `app_id`; `org_slug`, the organization as the API names it; `hostname`; `drifted`.
 
     Args:
         resource_name: logical name; carries the app's identity.
@@ -127,69 +118,14 @@ class App(Resource, module="fly", name="App"):
             "endpoints": endpoints,
             "adopt_existing": adopt_existing,
             "app_id": None,
+            "org_slug": None,
             "hostname": None,
             "drifted": None,
         }
         super().__init__(FlyAppProvider(), resource_name, props, adopting(opts))
 
 
-def _create(client: FlyClient, name: str, org: str) -> FlyApp:
-    """Create the app; when an answer is lost, look for it before trying again."""
-    for attempt in range(1, _TRIES + 1):
-        try:
-            client.apps.create(name, org)
-        except (FlyNameTakenError, FlyTransientError, FlyUnreachableError) as error:
-            # "Taken" on a second attempt is the first one's success, not known everywhere yet.
-            ours = attempt > 1 and isinstance(error, FlyNameTakenError)
-            if ours or _find(client, name):
-                break
-            if attempt == _TRIES or isinstance(error, FlyNameTakenError):
-                raise
-            client.progress(f'app "{name}" was not created ({error.said}); trying again')
-        else:
-            break
-    return client.apps.wait_ready(name)
-
-
-def _find(client: FlyClient, name: str) -> FlyApp | None:
-    try:
-        return client.apps.find(name)
-    except FlyForbiddenError as error:
-        raise taken(name, error) from None
-
-
-def _may_adopt(client: FlyClient, app: FlyApp, props: Props, doing: str) -> None:
-    if app.org != props["org"]:
-        raise FlyForeignError(
-            doing,
-            f'the name is taken by your organization "{app.org}"',
-            advice=f'Choose another name (fly.app), or set fly.org to "{app.org}".',
-        )
-    if props.get("adopt_existing"):
-        return
-    foreign = [machine.id for machine in client.machines.list(app.name) if machine.owner != props["owner"]]
-    if foreign:
-        raise FlyForeignError(
-            doing,
-            f"it exists and holds machines that this stack did not make ({', '.join(foreign)})",
-            advice="Set fly.adoptExisting: true to take it over, or choose another name (fly.app).",
-        )
-
-
-def _sweep(client: FlyClient, app: str, owner: str) -> None:
-    machines = client.machines.list(app)
-    foreign = [machine.id for machine in machines if machine.owner != owner]
-    if foreign:
-        raise FlyForeignError(
-            f'delete app "{app}"',
-            f"it holds machines that this stack did not make ({', '.join(foreign)})",
-            advice="Remove them (fly machine destroy) and run pulumi destroy again.",
-        )
-    for machine in machines:
-        deployment.destroy(client, app, machine)
-
-
 def _outputs(props: Props, app: FlyApp) -> dict[str, Any]:
     inputs = {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES, "org"}}
     drifted = ["status: suspended"] if app.status == "suspended" and app.machine_count else []
-    return inputs | {"app_id": app.id, "hostname": f"{app.name}.fly.dev", "drifted": drifted}
+    return inputs | {"app_id": app.id, "org_slug": app.org, "hostname": f"{app.name}.fly.dev", "drifted": drifted}

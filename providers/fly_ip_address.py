@@ -48,7 +48,7 @@ class FlyIpAddressProvider(ResourceProvider):
     def create(self, props: Props) -> CreateResult:
         """Allocate the address unless the app has one of its kind."""
         client, app, kind = fly_client(props), props["app"], Kind(props["kind"])
-        org = client.apps.get(app).org
+        org = client.apps.org_of(app)
         address = _of_kind(client, app, kind) or _allocate(client, app, kind)
         outputs = {key: props[key] for key in REPLACES} | {"address": address.ip, "org": org}
         return CreateResult(f"{app}/{address.ip}", outputs)

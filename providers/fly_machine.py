@@ -64,7 +64,7 @@ class FlyMachineProvider(ResourceProvider):
     def create(self, props: Props) -> CreateResult:
         """Bring the machine up and wait until its checks pass; ours, left by an earlier attempt, is taken."""
         client = fly_client(props)
-        org = client.apps.get(props["app"]).org
+        org = client.apps.org_of(props["app"])
         machine = deployment.launch(client, wanted_of(props))
         return CreateResult(machine.id, outputs(props, machine, org))
 

@@ -57,7 +57,7 @@ class FlySecretsProvider(ResourceProvider):
     def create(self, props: Props) -> CreateResult:
         """Write all names and the marker; refuse names that somebody else set."""
         client, app = fly_client(props), props["app"]
-        org = client.apps.get(app).org
+        org = client.apps.org_of(app)
         live = _digests(client, app)
         claimed = {*props["values"], *props.get("absent", [])}
         # Names and marker are written in one call, so with the marker there the names are an earlier attempt's.

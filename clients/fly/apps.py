@@ -49,6 +49,7 @@ class Apps:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._orgs: dict[str, str] = {}
 
     def get(self, name: str) -> App:
         """Return the app.
@@ -57,7 +58,17 @@ class Apps:
             FlyNotFoundError: no such app, or none that this token may see.
             FlyForbiddenError: it exists in an organization that the token does not reach.
         """
-        return App.from_wire(self._wire.get(f'read app "{name}"', path("apps", name), pace=f"get-app:{name}"))
+        app = App.from_wire(self._wire.get(f'read app "{name}"', path("apps", name), pace=f"get-app:{name}"))
+        self._orgs[name] = app.org
+        return app
+
+    def org_of(self, name: str) -> str:
+        """Return the slug of the app's organization; asked once, since apps do not move.
+
+        Raises:
+            FlyNotFoundError: no such app, or none that this token may see.
+        """
+        return self._orgs.get(name) or self.get(name).org
 
     def find(self, name: str) -> App | None:
         """Return the app, or None when the API answers 404. Only creating may read that as "free"."""

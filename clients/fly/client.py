@@ -18,6 +18,10 @@ from clients.fly.tokens import Tokens, authorization, bare
 from clients.fly.wire import Wire
 from clients.transport import Api, Pacer, Progress, RetryPolicy, Timing, Transport, print_progress
 
+RATE, BURST = 1.0, 2
+"""Calls a second for each action and app or machine, and how many at once. Fly allows 1 and 3 as it counts arrivals:
+one less keeps calls that arrive closer together than they were sent from exceeding that."""
+
 TOKEN_VARIABLE = "FLY_API_TOKEN"  # noqa: S105  # the variable's name
 
 
@@ -58,13 +62,13 @@ class FlyClient:
             pacer = Pacer(rate, burst, clock=timing.clock, sleep=timing.sleep)
             return Wire(Transport(api, policy=policy, pacer=pacer, progress=progress, session=session, timing=timing))
 
-        usual = wire(machines_url, FLY_MACHINES.title, 1.0, 3)
+        usual = wire(machines_url, FLY_MACHINES.title, RATE, BURST)
         self.apps = Apps(usual)
         self.addresses = Addresses(usual)
         self.secrets = Secrets(usual)
         self.machines = Machines(usual, wire(machines_url, FLY_MACHINES.title, GET_RATE, GET_BURST))
         self.tokens = Tokens(usual)
-        self.logs = Logs(wire(api_url, FLY_API.title, 1.0, 3))
+        self.logs = Logs(wire(api_url, FLY_API.title, RATE, BURST))
 
     @classmethod
     def from_environment(

@@ -46,6 +46,10 @@ class Coverage:
         """Tell whether this part sees app `app` of organization `org`."""
         return self.org == org and (not self.apps or app in self.apps)
 
+    def __str__(self) -> str:
+        apps = f" (only {', '.join(self.apps)})" if self.apps else ""
+        return f'organization "{self.org}"{apps}'
+
 
 class Tokens:
     """`GET /tokens/current`."""

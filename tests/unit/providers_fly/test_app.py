@@ -181,6 +181,29 @@ def test_a_suspended_app_is_drift_that_the_next_up_mends(sandbox: Sandbox) -> No
     assert app.up(inputs()) == "same"
 
 
+@pytest.mark.parametrize(("org", "apps"), [("somebody-else", None), (ORG, ["blog"])])
+def test_a_token_that_cannot_make_the_app_is_told_before_anything_is_made(
+    sandbox: Sandbox, org: str, apps: list[str] | None
+) -> None:
+    """The sentence says what the token covers; nothing is posted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLY_API_TOKEN", sandbox.fly.state.add_token(org, apps).value)
+        with pytest.raises(FlyForbiddenError, match=f'covers organization "{org}".*fly tokens create org -o {ORG}'):
+            engine().create(inputs())
+    assert {call["method"] for call in sandbox.journal("fly")} == {"GET"}
+
+
+def test_a_deploy_token_of_the_app_is_enough_once_it_exists(sandbox: Sandbox) -> None:
+    """The app made by hand, the token of that app alone: adopted, read and deleted."""
+    client_of(sandbox).apps.create("shop", ORG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLY_API_TOKEN", f"FlyV1 {sandbox.fly.state.add_token(ORG, ['shop']).value}")
+        app = engine().create(inputs())
+        assert app.refresh()
+        app.delete()
+    assert "shop" not in sandbox.fly.state.apps
+
+
 def test_another_world_is_refused_before_any_call(sandbox: Sandbox) -> None:
     """A real stack in a shell that points at the sandbox does nothing."""
     before = len(sandbox.journal())
