@@ -21,7 +21,7 @@ import aiohttp
 import pytest
 
 from sandbox.cloud.service import Cloud
-from sandbox.core.service import Core
+from sandbox.core.service import Core, Service
 from toolchain.prefect_env import prefect_python
 
 APP = Path(__file__).resolve().parents[3] / "sandbox" / "orchestrator" / "app.py"
@@ -172,23 +172,23 @@ def test_wrong_key(cloud: LiveCloud, tmp_path: Path) -> None:
         assert found["status"] == "degraded"
 
 
-def test_server_comes_and_goes(tmp_path: Path) -> None:
+def test_server_comes_and_goes(cloud: LiveCloud, tmp_path: Path) -> None:
     """A server that is not there yet, or goes away, makes it unhealthy; it recovers by itself afterwards."""
-    cloud = LiveCloud(tmp_path / "cloud")
-    port = cloud.service.port or 0
+    service, port = cloud.service, cloud.service.port or 0
+    environment = cloud.environment()
+    cloud.run(Service.stop(service))  # the port only: the server behind it need not boot again
     try:
-        environment = cloud.environment()
-        cloud.run(cloud.service.stop())
         with _orchestrator(tmp_path, environment) as app:
             app.until(lambda health: health["detail"] not in {"", "starting"})
-            cloud.run(cloud.service.start(port))
+            cloud.run(service.start(port))
             app.until(_prefect("healthy"))
-            cloud.run(cloud.service.stop())
+            cloud.run(Service.stop(service))
             app.until(_prefect("unhealthy"))
-            cloud.run(cloud.service.start(port))
+            cloud.run(service.start(port))
             app.until(_prefect("healthy"))
     finally:
-        cloud.close()
+        cloud.run(Service.stop(service))
+        cloud.run(service.start(port))
 
 
 @pytest.mark.parametrize(("behaviour", "state"), [("stays-unhealthy", "unhealthy"), ("never-calls", "healthy")])
