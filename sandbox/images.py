@@ -55,10 +55,14 @@ class Command:
 
 @dataclass(frozen=True)
 class Program:
-    """What images whose repository name matches `pattern` (shell style) run, given the machine's `init.cmd`."""
+    """What images whose repository name matches `pattern` (shell style) run, given the machine's `init.cmd`.
+
+    `process_only` says that no such image exists, so that the container driver runs the process too.
+    """
 
     pattern: str
     command: Callable[[Sequence[str]], Command]
+    process_only: bool = False
 
 
 class UnknownImageError(LookupError):
@@ -89,7 +93,7 @@ class Images:
     """
 
     def __init__(self) -> None:
-        self.programs = [Program("*orchestrator*", _orchestrator), Program("*prefect*", _server)]
+        self.programs = [Program("*orchestrator*", _orchestrator, process_only=True), Program("*prefect*", _server)]
         self.missing: set[str] = set()
 
     def register(self, pattern: str, command: Callable[[Sequence[str]], Command]) -> None:
@@ -100,6 +104,11 @@ class Images:
         """Tell whether a program stands for this image."""
         name = parse_reference(image).name
         return image not in self.missing and any(fnmatch.fnmatch(name, program.pattern) for program in self.programs)
+
+    def process_only(self, image: str) -> bool:
+        """Tell whether this image only exists as a process."""
+        name = parse_reference(image).name
+        return next((p.process_only for p in self.programs if fnmatch.fnmatch(name, p.pattern)), False)
 
     def command(self, image: str, arguments: Sequence[str]) -> Command:
         """Return how to run an image.
