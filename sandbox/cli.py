@@ -7,11 +7,14 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sandbox import daemon
 from sandbox.postgres import PostgresError
-from sandbox.world import Options, WorldError
+from sandbox.world import DriverName, Options, WorldError
+from toolchain import ToolchainError, docker_engine, gobuild, pins
+from toolchain.base_image import ensure_base
+from toolchain.prefect_env import prefect_python
 
 HOME = Path(__file__).resolve().parents[1] / ".sandbox"
 
@@ -31,7 +34,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         {"start": _start, "stop": _stop, "status": _status, "env": _env, "reset": _reset}[options.verb](options)
-    except (daemon.DaemonError, WorldError, PostgresError) as error:
+    except (daemon.DaemonError, WorldError, PostgresError, ToolchainError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -47,22 +50,36 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--foreground", action="store_true", help="stay in this terminal until Ctrl-C")
     reset = verbs.add_parser("reset", help="forget everything; one that runs is started again")
     for verb in (start, reset):
-        verb.add_argument("--driver", choices=["process", "container", "emulated"], default="process")
+        verb.add_argument(
+            "--driver",
+            choices=["auto", "process", "container", "emulated"],
+            default="auto",
+            help="what runs machines (auto: containers where a Docker engine answers, else processes)",
+        )
     verbs.add_parser("stop", help="end it and everything it started")
     verbs.add_parser("status", help="what it holds").add_argument("--json", action="store_true")
     verbs.add_parser("env", help="export lines that point other tools at it")
     return parser
 
 
-def _start(options: argparse.Namespace) -> None:
-    if options.driver != "emulated":
-        from toolchain.prefect_env import prefect_python  # noqa: PLC0415 - emulated machines need no Prefect
+def _driver(options: argparse.Namespace) -> DriverName:
+    """Return the driver to use, with what it needs made ready: that takes a while the first time, and says so here."""
+    chosen: str = options.driver
+    if chosen == "auto":
+        chosen = "container" if docker_engine.answering_host() else "process"
+    if chosen != "emulated":
+        prefect_python()
+    if chosen == "container":
+        gobuild.build(pins.REGISTRY)
+        ensure_base()
+    return cast("DriverName", chosen)
 
-        prefect_python()  # takes a while the first time, and says so: here, where somebody reads it
+
+def _start(options: argparse.Namespace) -> None:
     if options.foreground:
-        daemon.run(Options(home=options.home, driver=options.driver))
+        daemon.run(Options(home=options.home, driver=_driver(options)))
         return
-    found = daemon.start(options.home, options.driver)
+    found = daemon.running(options.home) or daemon.start(options.home, _driver(options))
     width = max(len(title) for title in _ADDRESSES)
     for title, variable in _ADDRESSES.items():
         print(f"  {title:<{width}}  {found[variable]}")
@@ -79,7 +96,7 @@ def _env(options: argparse.Namespace) -> None:
 
 
 def _reset(options: argparse.Namespace) -> None:
-    daemon.reset(options.home, options.driver)
+    daemon.reset(options.home, lambda: _driver(options))
     print("The sandbox is as it was at first.")
 
 

@@ -16,14 +16,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sandbox.core.store import write_private_json
-from sandbox.postgres import PostgresServer
-from sandbox.world import Options, World, forget
+from sandbox.world import DriverName, Options, World, end_leftovers, forget
 
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0
@@ -47,15 +46,22 @@ def running_pid(home: Path) -> int | None:
         return int(text) if text else None
 
 
-def start(home: Path, driver: str) -> dict[str, str]:
-    """Start a sandbox in the background, or find the one that runs, and return its environment once it is ready.
+def running(home: Path) -> dict[str, str] | None:
+    """Return the environment of the sandbox that runs on `home`, once it is ready, or None.
+
+    Raises:
+        DaemonError: it ended or was not ready in time.
+    """
+    return _wait_ready(home, None) if running_pid(home) is not None else None
+
+
+def start(home: Path, driver: DriverName) -> dict[str, str]:
+    """Start a sandbox in the background and return its environment once it is ready.
 
     Raises:
         DaemonError: it ended or was not ready in time; the text ends with its log's tail.
     """
     home.mkdir(parents=True, exist_ok=True)
-    if running_pid(home) is not None:
-        return _wait_ready(home, None)
     (home / "env.json").unlink(missing_ok=True)
     with (home / "sandbox.log").open("ab") as log:
         process = subprocess.Popen(
@@ -77,8 +83,7 @@ def stop(home: Path) -> bool:
     """
     pid = running_pid(home)
     if pid is None:
-        # A killed sandbox takes its machines along, but not its database.
-        PostgresServer(home / "postgres").end_leftover()
+        end_leftovers(home)
         return False
     for how in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
@@ -89,17 +94,17 @@ def stop(home: Path) -> bool:
                 break
             time.sleep(0.05)
         else:
-            PostgresServer(home / "postgres").end_leftover()
+            end_leftovers(home)
             return True
     raise DaemonError(f"could not end the sandbox (pid {pid}): it outlived SIGKILL. Look at {home / 'sandbox.log'}.")
 
 
-def reset(home: Path, driver: str) -> None:
-    """Forget everything the sandbox has kept; one that ran is started again."""
+def reset(home: Path, driver: Callable[[], DriverName]) -> None:
+    """Forget everything the sandbox has kept; one that ran is started again, with what `driver` chooses."""
     ran = stop(home)
     forget(home)
     if ran:
-        start(home, driver)
+        start(home, driver())
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -108,9 +113,10 @@ def environment(home: Path) -> dict[str, str]:
     Raises:
         DaemonError: none runs.
     """
-    if running_pid(home) is None:
+    found = running(home)
+    if found is None:
         raise DaemonError(f'could not ask the sandbox: none runs on {home}. Start it with "python -m sandbox start".')
-    return _wait_ready(home, None)
+    return found
 
 
 def status(home: Path) -> dict[str, Any]:

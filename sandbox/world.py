@@ -31,11 +31,13 @@ from sandbox.machines.driver import Driver
 from sandbox.machines.emulated import EmulatedDriver
 from sandbox.machines.process import ProcessDriver
 from sandbox.postgres import PostgresServer
+from sandbox.registry import RegistryServer
+from toolchain.base_image import ensure_base
 
 DriverName = Literal["emulated", "process", "container"]
 
 # What the sandbox itself keeps in its home; other things (a demo's stack) may live there too.
-OWN_FILES = ("state.json", "journal.jsonl", "ports.json", "postgres", "cloud", "machines")
+OWN_FILES = ("state.json", "journal.jsonl", "ports.json", "postgres", "cloud", "machines", "registry")
 _HEALTHY_SECONDS = 90.0
 
 
@@ -91,6 +93,7 @@ class World:
         fly, github, better_stack, cloud: the emulated APIs.
         images: what can be run.
         postgres: the database server, or None.
+        registry: where images are pushed, or None where machines are no containers.
     """
 
     def __init__(self, options: Options) -> None:
@@ -116,6 +119,8 @@ class World:
         self._status = _Status(self.core, self)
         wanted = options.driver != "emulated" if options.postgres is None else options.postgres
         self.postgres = PostgresServer(home / "postgres") if wanted else None
+        self.registry = RegistryServer(home.resolve() / "registry") if options.driver == "container" else None
+        self._base_image = ""
 
     async def start(self) -> None:
         """Start everything and return when the orchestrator is healthy.
@@ -126,6 +131,9 @@ class World:
         ports = self._ports()
         if self.postgres is not None:
             await asyncio.to_thread(self.postgres.start)
+        if self.registry is not None:
+            await asyncio.to_thread(self.registry.start, ports.get("registry", 0))
+            self._base_image = await asyncio.to_thread(ensure_base)
         try:
             for name, service in self._services().items():
                 await service.start(ports.get(name, 0))
@@ -156,6 +164,8 @@ class World:
             self._save_ports()
         if self.postgres is not None:
             await asyncio.to_thread(self.postgres.stop)
+        if self.registry is not None:
+            await asyncio.to_thread(self.registry.stop)
 
     async def reset(self) -> None:
         """Go back to the first world; addresses, tokens and the database server's password stay."""
@@ -200,6 +210,9 @@ class World:
         if self.postgres is not None:
             found["SANDBOX_DATABASE_URL"] = self.postgres.url()
             found["SANDBOX_DATABASE_CA_FILE"] = str(self.postgres.ca_file.resolve())
+        if self.registry is not None:
+            found["SANDBOX_REGISTRY"] = self.registry.address
+            found["SANDBOX_BASE_IMAGE"] = self._base_image
         return found
 
     async def status(self) -> dict[str, Any]:
@@ -278,9 +291,20 @@ class World:
     def _make_driver(self) -> Driver:
         if self.options.driver == "emulated":
             return EmulatedDriver(self.core.clock, self.images)
+        folder = self.options.home / "machines"
         if self.options.driver == "process":
-            return ProcessDriver(self.images, self.options.home / "machines")
-        raise WorldError(f'could not make a sandbox with the driver "{self.options.driver}": there is none')
+            return ProcessDriver(self.images, folder)
+        # Only here: most sandboxes have no engine to talk to, and the client takes its time to import.
+        from docker.errors import DockerException  # noqa: PLC0415
+
+        from sandbox.machines.container import ContainerDriver  # noqa: PLC0415
+
+        try:
+            return ContainerDriver(self.images, folder)
+        except DockerException as error:
+            raise WorldError(
+                "could not run machines as containers: no Docker engine answers. Start one, or use --driver process."
+            ) from error
 
     def _services(self) -> dict[str, Service]:
         return {
@@ -302,12 +326,20 @@ class World:
             "fly_api": self.fly.api.port,
             "gateway": self.fly.edge.gateway_port,
             "postgres": self.postgres.port if self.postgres else None,
+            "registry": self.registry.port if self.registry else None,
         }
         write_private_json(self.options.home / "ports.json", {name: port for name, port in ports.items() if port})
 
 
+def end_leftovers(home: Path) -> None:
+    """End what a killed sandbox left running; its machines died with it."""
+    PostgresServer(home / "postgres").end_leftover()
+    RegistryServer(home.resolve() / "registry").end_leftover()
+
+
 def forget(home: Path) -> None:
     """Delete what a sandbox that does not run has kept in `home`."""
+    end_leftovers(home)
     PostgresServer(home / "postgres").remove()
     for name in OWN_FILES:
         path = home / name

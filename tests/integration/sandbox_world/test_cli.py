@@ -66,14 +66,14 @@ def gone(pids: set[int]) -> bool:
 @pytest.mark.prefect
 def test_whole_life(home: Path) -> None:
     """Start, start again, status, env, stop, start: one sandbox, the same addresses, and no process is left."""
-    first = sandbox(home, "start")
+    first = sandbox(home, "start", "--driver", "process")
     assert first.returncode == 0, first.stderr
     pid = running_pid(home)
     assert pid is not None
     env = environment(home)
     assert env["FLY_FLAPS_BASE_URL"] in first.stdout
     assert env["FLY_API_TOKEN"] not in first.stdout
-    assert sandbox(home, "start").returncode == 0
+    assert sandbox(home, "start", "--driver", "process").returncode == 0
     assert running_pid(home) == pid
     status = json.loads(sandbox(home, "status", "--json").stdout)
     assert status["orchestrator"]["health"]["components"]["prefect"] == "not_configured"
@@ -83,7 +83,7 @@ def test_whole_life(home: Path) -> None:
     assert sandbox(home, "stop").returncode == 0
     assert gone(started | {pid})
     assert sandbox(home, "stop").stdout == "No sandbox ran.\n"
-    assert sandbox(home, "start").returncode == 0
+    assert sandbox(home, "start", "--driver", "process").returncode == 0
     assert environment(home) == env
 
 
@@ -100,7 +100,7 @@ def test_killed_sandbox(home: Path) -> None:
     assert "none runs on" in done.stderr
     sandbox(home, "stop")
     assert gone(started)
-    assert sandbox(home, "start").returncode == 0
+    assert sandbox(home, "start", "--driver", "process").returncode == 0
     assert environment(home) == env
 
 
