@@ -88,7 +88,9 @@ def launch(client: FlyClient, wanted: Wanted) -> Machine:
         return Watch(client=client, app=wanted.app, within=wanted.healthy_within).healthy(created)
     except FlyError:
         client.progress(f'machine "{wanted.name}" did not get healthy; removing it')
-        destroy(client, wanted.app, created)
+        # The next run removes what this one cannot; why it did not get healthy matters more.
+        with suppress(FlyError):
+            destroy(client, wanted.app, created)
         raise
 
 

@@ -188,6 +188,7 @@ _BY_STATUS: dict[int, type[FlyError]] = {
 _BY_TEXT: tuple[tuple[str, type[FlyError]], ...] = (
     ("manifest_unknown", FlyImageMissingError),
     ("manifest unknown", FlyImageMissingError),
+    ("lease currently held", FlyLeaseHeldError),
     ("machine limit", FlyMachineLimitError),
     ("payment method", FlyPaymentError),
     ("insufficient_capacity", FlyCapacityError),

@@ -158,6 +158,6 @@ class Watch:
 
 def _exit_of(machine: Machine) -> str:
     ended = machine.last_exit()
-    if ended is None:
+    if ended is None or ended.requested_stop:
         return ""
     return f", its program last ended with exit code {ended.exit_code}{', out of memory' if ended.oom_killed else ''}"
