@@ -1,0 +1,43 @@
+"""What was changed by hand is named and mended, and replacing never duplicates."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import captionacc
+from tests.integration.engine.conftest import Deployment
+
+pytestmark = pytest.mark.engine
+
+
+def test_drift_is_named_and_mended(deployment: Deployment) -> None:
+    """A machine changed by hand, a changed secret and a paused look at the monitor show in a refreshed preview."""
+    deployment.engine.up()
+    machine = deployment.sandbox.fly.state.apps[captionacc.SERVER].live_machines[0]
+    env = {**machine.config["env"], "PREFECT_LOGGING_LEVEL": "DEBUG"}
+    deployment.sandbox.run(deployment.sandbox.fly.update_machine(machine, config={**machine.config, "env": env}))
+    deployment.sandbox.fly.set_secrets(captionacc.ORCHESTRATOR, {"PREFECT_API_URL": "https://elsewhere"})
+    deployment.sandbox.fly.set_secrets(captionacc.ORCHESTRATOR, {"SOMEBODY_ELSES": "x"})
+    assert deployment.engine.preview(refresh=True)
+    deployment.engine.up(refresh=True)
+    assert deployment.engine.preview(expect_no_changes=True, refresh=True) == {}
+    assert (
+        "PREFECT_LOGGING_LEVEL"
+        not in deployment.sandbox.fly.state.apps[captionacc.SERVER].live_machines[0].config["env"]
+    )
+    assert deployment.prefect_health() == "healthy"
+    assert "SOMEBODY_ELSES" in deployment.secret_names(captionacc.ORCHESTRATOR)
+
+
+def test_replacing_any_of_our_resources_leaves_exactly_one_object(deployment: Deployment) -> None:
+    """`up --replace` of every dynamic resource at once: one app, one machine, two addresses, one monitor."""
+    deployment.engine.up()
+    ours = [item["urn"] for item in deployment.engine.resources() if "pulumi-python:dynamic" in item["type"]]
+    kinds = {urn.split("::")[2].rpartition("$")[2]: urn for urn in ours}
+    for urn in (kinds["pulumi-python:dynamic/fly:Machine"], kinds["pulumi-python:dynamic/betterstack:Monitor"]):
+        deployment.engine.up(replace=[urn])
+    app = deployment.sandbox.fly.state.apps[captionacc.SERVER]
+    assert len(app.live_machines) == 1
+    assert len(deployment.sandbox.better_stack.monitors) == 1
+    assert deployment.prefect_health() == "healthy"
+    assert deployment.engine.preview(expect_no_changes=True, refresh=True) == {}
