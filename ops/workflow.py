@@ -202,7 +202,7 @@ class WorkflowRedeploy:
         start = f"could not dispatch {workflow}"
         cause = f"(HTTP 404{f', request id {missing.request_id}' if missing.request_id else ''})"
         try:
-            self._github.repository(workflow.repository)
+            names = self._github.workflow_files(workflow.repository)
         except GitHubNotFoundError:
             return OpsError(
                 f"{start}: there is no such repository, or GITHUB_TOKEN may not see it {cause}. Correct github:owner "
@@ -210,9 +210,10 @@ class WorkflowRedeploy:
             )
         except GitHubError as other:
             return OpsError(f"{start}: not found {cause}. {other}")
+        only = f", only {', '.join(names)}" if names else ""
         return OpsError(
-            f"{start}: the repository has no workflow of that name {cause}. Set github.workflow to the name of the "
-            "file under .github/workflows on the default branch, and see that it has the trigger workflow_dispatch "
+            f"{start}: the repository has no workflow of that name{only} {cause}. Set github.workflow to the name of "
+            "the file under .github/workflows on the default branch, and see that it has the trigger workflow_dispatch "
             "and that GITHUB_TOKEN has the permission Actions (read and write), then run it again."
         )
 

@@ -90,6 +90,18 @@ class GitHubClient:
         path = f"{_repo(repository)}/actions/workflows/{quote(workflow, safe='')}"
         return Workflow.of(_object(self._get(path, f'could not read workflow "{workflow}" of {repository}')))
 
+    def workflow_files(self, repository: str) -> tuple[str, ...]:
+        """Return the file names of the workflows of `repository`, in order.
+
+        Raises:
+            GitHubNotFoundError: no such repository for this token.
+            GitHubError: any other refusal.
+        """
+        what = f'could not list workflows of repository "{repository}"'
+        reply = self._get(f"{_repo(repository)}/actions/workflows", what, {"per_page": 100})
+        listed = [Workflow.of(entry) for entry in _object(reply).get("workflows", [])]
+        return tuple(sorted(workflow.path.rpartition("/")[2] for workflow in listed))
+
     def secret_names(self, repository: str) -> tuple[str, ...]:
         """Return the names of the repository's Actions secrets; it proves the permission Secrets (read).
 

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+import requests
+
+from clients.prefect import PrefectClient
+from ops import verify_server
+from ops.errors import OpsError
+from tests.support.fake_server import CREDENTIAL, FakeServer
+from tests.support.ops_runtime import Surroundings
+from tests.support.scripted_http import FakeClock, answer
+
+
+def look(server: FakeServer) -> str:
+    return verify_server.look(server.client(), CREDENTIAL, "captionacc-prefect")
+
+
+def test_a_good_server_leaves_nothing_to_say() -> None:
+    """Ready, closed, taking the key in both forms and serving its page: no problem is found."""
+    assert look(FakeServer()) == ""
+
+
+def test_an_open_server_fails_at_once_and_says_how_bad_it_is() -> None:
+    """A server that answers API requests without credentials is not waited for."""
+    server = FakeServer()
+    server.anonymous_status = 200
+    with pytest.raises(OpsError, match=r"answers API requests without any credential \(HTTP 200\), so anybody"):
+        look(server)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"ready_status": 503}, "/api/ready answered HTTP 503"),
+        ({"anonymous_status": 403}, "an API request without credentials is answered HTTP 403 instead of 401"),
+        ({"accepted": set()}, 'an API request with key "verify" as Basic is answered HTTP 401'),
+        ({"accepted": {CREDENTIAL.basic()}}, 'an API request with key "verify" as Bearer is answered HTTP 401'),
+        ({"root": answer(404)}, "the UI's page is answered HTTP 404 (no content type)"),
+        ({"unreachable": requests.ConnectTimeout()}, "the server does not answer yet: the connection timed out"),
+    ],
+)
+def test_what_does_not_hold_is_named(change: dict[str, object], problem: str) -> None:
+    """Each single failing condition is the one that is reported."""
+    server = FakeServer()
+    for name, value in change.items():
+        setattr(server, name, value)
+    assert look(server) == problem
+
+
+def test_a_redirect_to_the_ui_is_followed_within_the_server_only() -> None:
+    """A relative redirect leads to the UI; one to another host is not followed."""
+    server = FakeServer()
+    server.root = answer(307, None, {"Location": "/v2/"})
+    server.pages["/v2/"] = answer(200, None, {"Content-Type": "text/html"})
+    assert look(server) == ""
+    server.root = answer(307, None, {"Location": "//elsewhere.test/"})
+    assert look(server) == "the UI's page is answered HTTP 307 (no content type)"
+
+
+def test_a_new_name_is_waited_for_and_then_fails_with_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that never resolves is tried until the time is over; the sentence says what was seen and where to look."""
+    clock = FakeClock()
+    around = Surroundings(clock, {"PREFECT_FLY_VERIFY_KEY": "verify:k"})
+    server = FakeServer()
+    server.unreachable = requests.ConnectionError("NameResolutionError: no such host")
+    client = server.client()
+    monkeypatch.setattr(PrefectClient, "at", lambda _url, _world: client)
+    flags = argparse.Namespace(url="http://127.0.0.1:4200", app="captionacc-prefect", timeout=60.0)
+    began = clock.now
+    with pytest.raises(OpsError) as failure:
+        verify_server.run(flags, around.rt)
+    assert clock.now - began == 60
+    assert str(failure.value) == (
+        'could not verify server "http://127.0.0.1:4200": the server does not answer yet: the host name could not be '
+        'resolved, still so after 60 s. Read its log (app "captionacc-prefect", for example "fly logs -a '
+        'captionacc-prefect"), mend the cause, then run "pulumi up" again.'
+    )
+
+
+@pytest.mark.parametrize("value", ["", "verify", ":key", "verify:"])
+def test_a_malformed_credential_is_named_and_not_shown(value: str) -> None:
+    """PREFECT_FLY_VERIFY_KEY has to be name:key; the error names the variable and never the value."""
+    around = Surroundings(FakeClock(), {"PREFECT_FLY_VERIFY_KEY": value})
+    with pytest.raises(OpsError, match='variable "PREFECT_FLY_VERIFY_KEY": it is not of the form name:key') as failure:
+        verify_server.credential_from(around.rt)
+    assert not value or f'"{value}"' not in str(failure.value)
