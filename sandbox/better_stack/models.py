@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -94,7 +93,7 @@ class BetterStackState:
 
     def __init__(self) -> None:
         self.monitors: dict[str, Monitor] = {}
-        self._ids = itertools.count(2_000_001)
+        self._last_id = 2_000_000
 
     def monitor_for(self, url: str) -> Monitor | None:
         """Return the monitor of a URL, or None."""
@@ -112,7 +111,8 @@ class BetterStackState:
         chosen = {name: value for name, value in given.items() if name != "team_name"}
         attributes = DEFAULTS | checked(chosen)
         attributes["pronounceable_name"] = attributes["pronounceable_name"] or urlsplit(attributes["url"]).hostname
-        monitor = Monitor(str(next(self._ids)), attributes, now, now)
+        self._last_id += 1
+        monitor = Monitor(str(self._last_id), attributes, now, now)
         self.monitors[monitor.id] = monitor
         return monitor
 
@@ -126,11 +126,11 @@ class BetterStackState:
 
     def dump(self) -> dict[str, Any]:
         """Return everything as JSON."""
-        return {"next_id": next(self._ids), "monitors": [asdict(each) for each in self.monitors.values()]}
+        return {"next_id": self._last_id + 1, "monitors": [asdict(each) for each in self.monitors.values()]}
 
     def load(self, saved: dict[str, Any]) -> None:
         """Take over what `dump` returned."""
-        self._ids = itertools.count(saved["next_id"])
+        self._last_id = saved["next_id"] - 1
         self.monitors = {each["id"]: Monitor(**each) for each in saved["monitors"]}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -180,7 +179,7 @@ class GitHubState:
         self.organisations: dict[str, int] = {}
         self.ghes = False
         self.scripts: list[Script] = []
-        self._ids = itertools.count(1001)
+        self._last_id = 1000
 
     def clear(self) -> None:
         """Forget everything but the numbers given out."""
@@ -191,7 +190,8 @@ class GitHubState:
 
     def next_id(self) -> int:
         """Return a number never used before."""
-        return next(self._ids)
+        self._last_id += 1
+        return self._last_id
 
     def add_repository(self, owner: str, name: str) -> Repository:
         """Create a repository with a branch `main`, and its organisation."""
@@ -239,7 +239,7 @@ class GitHubState:
     def dump(self) -> dict[str, Any]:
         """Return everything that outlives a restart, as JSON; it holds secret values."""
         return {
-            "next_id": self.next_id(),
+            "next_id": self._last_id + 1,
             "ghes": self.ghes,
             "organisations": self.organisations,
             "repositories": [asdict(each) for each in self.repositories.values()],
@@ -247,7 +247,7 @@ class GitHubState:
 
     def load(self, saved: dict[str, Any]) -> None:
         """Take over what `dump` returned; runs that were under way then count as cancelled."""
-        self._ids = itertools.count(saved["next_id"])
+        self._last_id = saved["next_id"] - 1
         self.ghes = saved["ghes"]
         self.organisations = dict(saved["organisations"])
         self.repositories = {}
