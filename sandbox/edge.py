@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.core.clock import Clock
+from sandbox.core.ports import port_candidates
 
 _HEAD_LIMIT = 65_536
 _HEAD_TIMEOUT = 30.0
@@ -142,8 +143,10 @@ class Edge:
 
     async def start(self, gateway_port: int = 0) -> int:
         """Open the port that routes by Host header and return it."""
+        holder = _hold(gateway_port, exactly=bool(gateway_port))
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._gateway = await asyncio.start_server(
-            lambda reader, writer: self._connected(None, reader, writer), "127.0.0.1", gateway_port, limit=_HEAD_LIMIT
+            lambda reader, writer: self._connected(None, reader, writer), sock=holder, limit=_HEAD_LIMIT
         )
         self.gateway_port = int(self._gateway.sockets[0].getsockname()[1])
         return self.gateway_port
@@ -183,6 +186,10 @@ class Edge:
     async def _open_later(self, app: str, door: _Door) -> None:
         await self._clock.sleep(self.resolve_delay)
         holder, door.holder = door.holder, None
+        assert holder is not None  # noqa: S101 - a door that is shut is held
+        # Only connections whose listener allowed reuse let the port be bound again while they linger. Not earlier: two
+        # sockets that allow it and do not listen could hold the same port.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.server = await asyncio.start_server(
             lambda reader, writer: self._connected(app, reader, writer), sock=holder, limit=_HEAD_LIMIT
         )
@@ -263,21 +270,21 @@ def _hold(port: int, *, exactly: bool = False) -> socket.socket:
     Raises:
         OSError: exactly this port is wanted and somebody else has it; otherwise any free one is taken then.
     """
-    holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if port:  # after a close the port lingers in TIME_WAIT
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        holder.bind(("127.0.0.1", port))
-    except OSError:
-        holder.close()
-        if exactly or not port:
-            raise
-        return _hold(0)
-    # Only connections whose listener allowed reuse let the port be bound again while they linger; set after the
-    # bind, because two sockets that allow it could both be given the same free port.
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.setblocking(False)
-    return holder
+    problem = OSError("no port to hold")
+    wanted = [port] if port else []
+    for candidate in [*wanted, *([] if exactly else port_candidates())]:
+        holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if candidate == port:  # its own last connections may linger in TIME_WAIT
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            holder.bind(("127.0.0.1", candidate))
+        except OSError as taken:
+            holder.close()
+            problem = taken
+            continue
+        holder.setblocking(False)
+        return holder
+    raise problem
 
 
 async def _connect(candidates: list[Backend]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:

@@ -21,6 +21,7 @@ from sandbox.core.clock import Clock
 from sandbox.core.control import control_routes
 from sandbox.core.faults import Fault, Faults
 from sandbox.core.journal import Journal
+from sandbox.core.ports import port_candidates
 from sandbox.core.store import Store
 
 _DROPPED = web.RequestKey("dropped", bool)
@@ -103,9 +104,8 @@ class Service:
         """Listen on `port`, or on a free one for 0, and return it."""
         runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, host, port)
         try:
-            await site.start()
+            await _listen(runner, host, port)
         except OSError:
             await runner.cleanup()
             raise
@@ -163,6 +163,18 @@ class Service:
             return self.error(501, f"the sandbox's {self.name} does not know {request.method} {request.path}")
         refusal = await self.authenticate(request)
         return refusal if refusal is not None else await handler(request)
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    problem = OSError("no port to listen on")
+    for candidate in port_candidates(port):
+        try:
+            await web.TCPSite(runner, host, candidate).start()
+        except OSError as taken:
+            problem = taken
+        else:
+            return
+    raise problem
 
 
 def bearer_token(request: web.Request, schemes: tuple[str, ...] = ("bearer",)) -> str | None:

@@ -15,6 +15,8 @@ from sandbox.fly.state import REGIONS, FlyState
 from sandbox.machines.driver import ImageNotFoundError
 
 _DEFAULT_REGION = "ewr"
+_DESTROYED_KEPT = 20
+_VERSIONS_KEPT = 20
 
 
 class Fleet:
@@ -69,6 +71,7 @@ class Fleet:
         if not request.get("skip_secrets"):
             machine.secrets, machine.secrets_version = dict(secrets.values), secrets.version
         machine.versions.append(Version(machine.instance_id, config))
+        self._forget_old(app)
         app.machines[machine.id] = machine
         life = self.life(machine)
         life.prepare() if request.get("skip_launch") else life.launch()
@@ -88,6 +91,7 @@ class Fleet:
             version = Version(new_ulid(), config)
             machine.instance_id = version.instance_id
             machine.versions.insert(0, version)
+            del machine.versions[_VERSIONS_KEPT:]
             machine.image_digest = digest
             if not request.get("skip_secrets"):
                 machine.secrets, machine.secrets_version = dict(secrets.values), secrets.version
@@ -101,6 +105,8 @@ class Fleet:
             if machine.state != "destroying":
                 self.life(machine).destroy()
         await asyncio.gather(*(self.life(machine).reached(_destroyed(machine), seconds) for machine in doomed))
+        for machine in app.machines.values():
+            self._lives.pop(machine.id, None)
 
     def boot_again(self) -> None:
         """Start, after a restart of the sandbox, what ran before it."""
@@ -116,6 +122,13 @@ class Fleet:
         """End all programs."""
         await asyncio.gather(*(life.shut_down() for life in self._lives.values()))
         self._lives.clear()
+
+    def _forget_old(self, app: App) -> None:
+        """Keep only the newest destroyed machines: one-off machines would pile up for ever."""
+        gone = [machine for machine in app.machines.values() if machine.destroyed]
+        for machine in gone[:-_DESTROYED_KEPT]:
+            del app.machines[machine.id]
+            self._lives.pop(machine.id, None)
 
     async def _resolve(self, image: str) -> str:
         try:

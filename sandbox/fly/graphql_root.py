@@ -40,6 +40,7 @@ class Root:
             "organization": self._organization,
             "organizations": self._organizations,
             "viewer": {"__typename": "User", "id": "user", "email": self._tokens[0].user, "enablePaidHobby": True},
+            "addOns": lambda **_: {"nodes": []},
             "latestImageDetails": self._latest_image,
             "nearestRegion": {"code": "ewr", "name": "Secaucus, NJ (US)", "gatewayAvailable": True},
         }
@@ -73,6 +74,7 @@ class Root:
             "viewerRole": "admin",
             "remoteBuilderImage": "",
             "remoteBuilderApp": None,
+            "addOns": lambda **_: {"nodes": []},
         }
 
     def _app_object(self, app: App) -> dict[str, Any]:

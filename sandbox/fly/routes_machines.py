@@ -271,8 +271,9 @@ def _signal(name: Any) -> signal.Signals | None:
     if not name:
         return None
     try:
-        return signal.Signals[str(name)]
-    except KeyError as problem:
+        text = str(name)  # flyctl's kill sends the number
+        return signal.Signals(int(text)) if text.isdigit() else signal.Signals[text]
+    except (KeyError, ValueError) as problem:
         raise BadRequest(f'invalid_argument: unknown signal "{name}"') from problem
 
 

@@ -8,11 +8,14 @@ from sandbox.core.clock import Clock
 from sandbox.fly.models import Address, App, Event, Lease, Machine, Secret, Token
 from sandbox.images import parse_reference
 
+_AT_REST = frozenset({"stopped", "suspended", "failed"})
+
 
 def app_json(app: App) -> dict[str, Any]:
     """Return an App."""
     machines = app.live_machines
-    status = "suspended" if app.suspended else ("deployed" if machines else "pending")
+    at_rest = all(machine.state in _AT_REST for machine in machines)
+    status = "pending" if not machines else ("suspended" if at_rest or app.suspended else "deployed")
     return {
         "id": app.id,
         "name": app.name,

@@ -231,3 +231,23 @@ def test_control_calls_script_faults_advance_and_reset() -> None:
         assert (await echo.call("POST", "/_sandbox/faults", json={"path": "("}))[0] == 400
 
     asyncio.run(with_echo(scenario))
+
+
+def test_a_port_is_taken_again_after_a_restart() -> None:
+    """Ports lie below the range of outgoing connections, and a service gets its old port back although calls linger."""
+
+    async def scenario() -> None:
+        first = Echo(Core.in_memory())
+        port = await first.start()
+        assert 15_000 <= port < 32_768
+        async with aiohttp.ClientSession() as session:
+            await Running(first, session).call("GET", "/thing")
+            await first.stop()
+        second = Echo(Core.in_memory())
+        assert await second.start(port) == port
+        third = Echo(Core.in_memory())
+        with pytest.raises(OSError, match="in use"):
+            await third.start(port)
+        await second.stop()
+
+    asyncio.run(scenario())

@@ -1,0 +1,23 @@
+"""Ports that stay free for their owner between two runs.
+
+A port the system picks (bind to 0) lies in the range it also takes outgoing connections from, so that after a stop any
+program's connection may sit on it when it is wanted again. Ports below that range are only taken on purpose.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+_FIRST, _LAST = 15_000, 32_000  # Linux takes outgoing connections from 32768 up
+_TRIES = 100
+
+
+def port_candidates(wanted: int = 0) -> Iterator[int]:
+    """Yield the ports to try in turn: only `wanted` when it is given, else random ones and at last 0 (any)."""
+    if wanted:
+        yield wanted
+        return
+    # Not for secrets: a port that is taken is simply passed over.
+    yield from random.sample(range(_FIRST, _LAST), _TRIES)
+    yield 0
