@@ -156,10 +156,12 @@ def revise(client: FlyClient, wanted: Wanted, machine: Machine, *, restart: bool
         client.machines.set_metadata(wanted.app, machine, marks)
     if machine.cordoned:
         client.machines.uncordon(wanted.app, machine)
-    if machine.state != "started" and stays_up(wanted.config):
+    if machine.state != "started":
+        if not stays_up(wanted.config):
+            return client.machines.get(wanted.app, machine.id)
         client.machines.start(wanted.app, machine)
-        return Watch(client=client, app=wanted.app, within=wanted.healthy_within).healthy(machine)
-    return client.machines.get(wanted.app, machine.id)
+    # Also what was found as it should be may be what an interrupted run left unhealthy.
+    return Watch(client=client, app=wanted.app, within=wanted.healthy_within).healthy(machine)
 
 
 def retire(client: FlyClient, app: str, machine: Machine) -> None:

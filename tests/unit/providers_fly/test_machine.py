@@ -139,6 +139,18 @@ def test_a_lost_state_finds_its_machine_without_restarting_it(sandbox: Sandbox) 
     assert len(machines(sandbox)) == 1
 
 
+def test_a_machine_that_an_interrupted_run_left_unhealthy_is_not_believed(sandbox: Sandbox) -> None:
+    """Found as it should be, it still has to pass its checks before it counts as made."""
+    engine().create(inputs())
+    script = sandbox.emulated.script(app="shop", passing=False, output="no database")
+    client = client_of(sandbox)
+    update_by_hand(sandbox, machines(sandbox)[0].id)
+    with pytest.raises(FlyUnhealthyError, match="no database"):
+        engine().create(inputs(healthy_timeout=10))
+    script.passing = True
+    assert engine().create(inputs()).id == client.machines.list("shop")[0].id
+
+
 def test_an_update_happens_in_place_under_a_lease(sandbox: Sandbox) -> None:
     """Same machine, new version, new revision; the lease is given back and the machine gets requests again."""
     machine = engine().create(inputs())
