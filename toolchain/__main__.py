@@ -8,7 +8,7 @@ import shlex
 import sys
 
 import toolchain
-from toolchain import virtual_env
+from toolchain import prefect_env, progress, virtual_env
 from toolchain.errors import ToolchainError
 
 
@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
     """Run one verb; a failure is one sentence on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m toolchain", description="Makes the project's tools ready.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("setup", help="make .venv, then what install makes")
+    verbs.add_parser("setup", help="make .venv, Prefect's environment and what install makes")
     verbs.add_parser("install", help="find or build the Pulumi CLI and its plugins")
     verbs.add_parser("env", help="print the export lines of a shell in which plain `pulumi` works")
     verbs.add_parser("which", help="print the path of the Pulumi CLI in use")
@@ -31,9 +31,13 @@ def main(argv: list[str]) -> int:
 
 
 def _setup() -> int:
-    virtual_env.ensure_venv()
-    toolchain.ensure()
+    progress.side_by_side(toolchain.ensure, _install_packages)
     return 0
+
+
+def _install_packages() -> None:
+    virtual_env.ensure_venv()
+    prefect_env.prefect_python()
 
 
 def _install() -> int:

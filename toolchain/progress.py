@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +16,10 @@ from toolchain.errors import BuildFailedError
 _TAIL_LINES = 15
 _TERMINAL_TICK = 1.0
 _LOG_TICK = 30.0
+_TO_LINE_END = "\x1b[K"
+
+_stop = threading.Event()
+_side_by_side = threading.Event()
 
 
 class Step:
@@ -29,7 +35,7 @@ class Step:
         self._stream = stream or sys.stderr
         self._started = time.monotonic()
         self._shown = 0.0
-        self._live = self._stream.isatty()
+        self._live = self._stream.isatty() and not _side_by_side.is_set()
         self._say(f"toolchain: {what} …" + ("" if self._live else "\n"))
 
     @property
@@ -44,16 +50,37 @@ class Step:
             return
         self._shown = self.seconds
         text = f"toolchain: {self._what} … {self.seconds:.0f} s so far"
-        self._say(f"\r{text}" if self._live else f"{text}\n")
+        self._say(f"\r{text}{_TO_LINE_END}" if self._live else f"{text}\n")
 
     def done(self, outcome: str = "ready") -> None:
         """End the line with what came of it and the seconds it took."""
-        text = f"toolchain: {self._what}: {outcome} after {self.seconds:.0f} s\n"
-        self._say(f"\r{text}" if self._live else text)
+        text = f"toolchain: {self._what}: {outcome} after {self.seconds:.0f} s"
+        self._say(f"\r{text}{_TO_LINE_END}\n" if self._live else f"{text}\n")
 
     def _say(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def side_by_side(*works: Callable[[], object]) -> None:
+    """Do several things at once, because a compiler waits for no network and pip does little else.
+
+    The first failure is the one raised; the programs that the others are running are ended.
+    """
+    _side_by_side.set()
+    try:
+        with ThreadPoolExecutor(len(works)) as pool:
+            futures = [pool.submit(work) for work in works]
+            try:
+                ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                # Whatever still runs now, runs for nothing: something failed, or a person pressed ^C.
+                _stop.set()
+    finally:
+        _side_by_side.clear()
+        _stop.clear()
+    for future in ended:
+        future.result()
 
 
 def run_step(
@@ -74,12 +101,12 @@ def run_step(
     with log.open("ab") as sink:
         process = subprocess.Popen(argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
         try:
-            while not _ended(process):
+            while not _ended(process) and not _stop.is_set():
                 step.tick()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
     if process.returncode != 0:
         step.done("failed")
         tail = log.read_text(errors="replace").strip().splitlines()[-_TAIL_LINES:]

@@ -65,7 +65,6 @@ def start(data: Path, *, port: int = 0, login: tuple[str, str] | None = None) ->
             stdout=sink,
             stderr=sink,
             env={"PATH": os.environ.get("PATH", ""), "OTEL_TRACES_EXPORTER": "none"},
-            start_new_session=True,
         )
     return Registry(_address(process, log), process.pid, process)
 

@@ -106,12 +106,17 @@ def manifest(name: str, digest: str) -> requests.Response:
     return requests.get(url, auth=(USER, PASSWORD), headers={"Accept": accept}, timeout=10)
 
 
-def labels(name: str, digest: str) -> dict[str, str]:
-    """The labels of the image that the registry holds under a digest."""
+def configuration(name: str, digest: str) -> dict[str, Any]:
+    """The configuration of the image that the registry holds under a digest or tag."""
     address, _, repository = name.partition("/")
     config = manifest(name, digest).json()["config"]["digest"]
     url = f"http://{address}/v2/{repository.partition(':')[0]}/blobs/{config}"
-    found: dict[str, str] = requests.get(url, auth=(USER, PASSWORD), timeout=10).json()["config"]["Labels"]
+    found: dict[str, Any] = requests.get(url, auth=(USER, PASSWORD), timeout=10).json()
+    return found
+
+
+def labels(name: str, digest: str) -> dict[str, str]:
+    found: dict[str, str] = configuration(name, digest)["config"]["Labels"]
     return found
 
 
@@ -143,6 +148,13 @@ def test_build_arguments_and_target_reach_the_build(stack: CliStack, image: str)
     program(stack, image, build={"args": {"WHO": "you"}})
     stack.up()
     assert labels(image, "tag") == {"who": "you", "stage": "last"}
+
+
+def test_the_platform_reaches_the_build(stack: CliStack, image: str) -> None:
+    """An image for another processor than this one's is one for that processor."""
+    program(stack, image, build={"platform": "linux/arm64"})
+    stack.up()
+    assert configuration(image, "tag")["architecture"] == "arm64"
 
 
 def test_the_old_builder_can_be_asked_for(stack: CliStack, image: str) -> None:

@@ -108,3 +108,30 @@ def test_a_failing_step_quotes_its_program(tmp_path: Path) -> None:
     with pytest.raises(BuildFailedError, match=r"could not make it \(exit code 4; .*/log\); it said:\n") as caught:
         progress.run_step(step, argv, cwd=tmp_path, env=os.environ, verb="make it", log=tmp_path / "log")
     assert {"said", "shouted"} <= set(str(caught.value).splitlines())
+
+
+def long_program(tmp_path: Path) -> None:
+    step = progress.Step("waiting", io.StringIO())
+    argv = [sys.executable, "-c", "import time; time.sleep(600)"]
+    progress.run_step(step, argv, cwd=tmp_path, env=os.environ, verb="wait", log=tmp_path / "log")
+
+
+def failing() -> None:
+    raise BuildFailedError("could not do the one thing")
+
+
+def test_steps_side_by_side_all_end() -> None:
+    """All the work is done when the call returns."""
+    done: list[str] = []
+    progress.side_by_side(lambda: done.append("one"), lambda: done.append("other"))
+    assert sorted(done) == ["one", "other"]
+
+
+@pytest.mark.parametrize("failing_first", [True, False])
+def test_a_failure_ends_what_runs_beside_it(tmp_path: Path, failing_first: bool) -> None:
+    """The failure is raised at once, the other's program does not run on, and afterwards steps run as ever."""
+    works = [failing, lambda: long_program(tmp_path)]
+    with pytest.raises(BuildFailedError, match=r"^could not do the one thing$"):
+        progress.side_by_side(*(works if failing_first else reversed(works)))
+    step = progress.Step("again", io.StringIO())
+    progress.run_step(step, ["true"], cwd=tmp_path, env=os.environ, verb="go on", log=tmp_path / "log")
