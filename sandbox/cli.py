@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sandbox import daemon
+from sandbox.demo.stack import has_stack, pulumi_variables
 from sandbox.postgres import PostgresError
 from sandbox.world import DriverName, Options, WorldError
 from toolchain import ToolchainError, docker_engine, gobuild, pins
@@ -91,7 +92,10 @@ def _stop(options: argparse.Namespace) -> None:
 
 
 def _env(options: argparse.Namespace) -> None:
-    for name, value in daemon.environment(options.home).items():
+    found = daemon.environment(options.home)
+    if has_stack(options.home):
+        found |= pulumi_variables(options.home)
+    for name, value in found.items():
         print(f"export {name}={shlex.quote(value)}")
 
 

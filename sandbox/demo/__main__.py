@@ -18,8 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description="The demo of this project.")
     parser.add_argument("verb", choices=("up", "rollback", "stop"))
     parser.add_argument("--home", type=Path, default=ROOT / ".sandbox", help="where everything is kept")
+    parser.add_argument(
+        "--driver", choices=("auto", "process", "container"), default="auto", help="what runs the machines"
+    )
     args = parser.parse_args(argv)
-    world = World(args.home.resolve())
+    world = World(args.home.resolve(), args.driver)
     try:
         match args.verb:
             case "up":

@@ -56,11 +56,13 @@ def _changes(calls: list[dict[str, Any]]) -> list[str]:
 
 
 def _rows(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str]]:
+    runs = after["github"]["runs"]
     return [
         ("orchestrator before", health_of(before)),
         ("orchestrator now", health_of(after)),
         ("Fly apps", ", ".join(app["name"] for app in after["fly"]["apps"])),
         ("GitHub secrets", ", ".join(after["github"]["secrets"]) or "none"),
+        ("workflow run", f"{runs[-1]['workflow']}: {runs[-1]['conclusion']}" if runs else "none"),
         ("monitors", ", ".join(m["url"] for m in after["betterstack"]["monitors"]) or "none"),
     ]
 

@@ -55,9 +55,8 @@ class Stack:
         config = {**template["config"]}
         for key, value in plain.items():
             config[key] = {**config.get(key, {}), **value} if isinstance(value, dict) else value
-        for key, value in (kept.get("config") or {}).items():
-            if isinstance(value, dict) and "secure" in value:
-                config[key] = value
+        encrypted = (kept.get("config") or {}).items()
+        config |= {key: value for key, value in encrypted if isinstance(value, dict) and "secure" in value}
         kept["config"] = config
         self.config_file.write_text(yaml.safe_dump(kept, sort_keys=True), encoding="utf-8")
         self._make()
@@ -103,7 +102,7 @@ class Stack:
 
     def exists(self) -> bool:
         """Tell whether the stack was ever made."""
-        return (self.home / "pulumi" / ".pulumi" / "stacks" / "prefect-fly" / f"{STACK}.json").exists()
+        return has_stack(self.home)
 
     def _make(self) -> None:
         """Make the stack once, in a folder of its own: `stack init` writes a salt beside the project file it finds."""
@@ -119,6 +118,11 @@ class Stack:
         listed = json.loads(self.run(["config", "--show-secrets", "--json"]))
         found = listed.get(f"prefect-fly:{key}")
         return found.get("value") if found else None
+
+
+def has_stack(home: Path) -> bool:
+    """Tell whether the demo's stack was ever made below `home`."""
+    return (home / "pulumi" / ".pulumi" / "stacks" / "prefect-fly" / f"{STACK}.json").exists()
 
 
 def pulumi_variables(home: Path) -> dict[str, str]:

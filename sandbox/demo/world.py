@@ -15,13 +15,14 @@ from sandbox.demo.stack import ROOT, DemoError
 
 @dataclass(frozen=True)
 class World:
-    """A sandbox at `home`."""
+    """A sandbox at `home`; `driver` is what runs its machines when it is started here."""
 
     home: Path
+    driver: str = "auto"
 
     def start(self) -> None:
         """Start it, or do nothing when it runs; its own output is shown."""
-        if self._run("start").returncode:
+        if self._run("start", "--driver", self.driver).returncode:
             raise DemoError("could not start the sandbox: the lines above say why. Mend that and run it again.")
 
     def stop(self) -> None:
