@@ -49,10 +49,11 @@ class Fleet:
         region = request.get("region") or _DEFAULT_REGION
         if region not in REGIONS:
             raise Unprocessable(f'region "{region}" not found')
+        digest = await self._resolve(config["image"])
+        # Nothing is awaited from here on, or two creates at once could both take the name.
         name = request.get("name")
         if name and any(machine.name == name for machine in app.live_machines):
             raise Unprocessable(f'unique machine name violation, machine with name "{name}" already exists')
-        digest = await self._resolve(config["image"])
         self._check_limit(app)
         secrets = self.state.secrets_for_machine(app, request.get("min_secrets_version"))
         now = self.state.clock.time()
@@ -77,14 +78,19 @@ class Fleet:
         life.prepare() if request.get("skip_launch") else life.launch()
         return machine
 
-    async def update(self, app: App, machine: Machine, request: dict[str, Any]) -> None:
+    async def update(
+        self, app: App, machine: Machine, request: dict[str, Any], guard: Callable[[], None] = lambda: None
+    ) -> None:
         """Replace a machine's config by that of an update call; name and region are silently kept.
+
+        `guard` raises when the machine may not be changed; it is asked when nothing can come in between any more.
 
         Raises:
             BadRequest: as in create.
         """
         config = normalise(request.get("config") or {})
         digest = await self._resolve(config["image"])
+        guard()
         secrets = self.state.secrets_for_machine(app, request.get("min_secrets_version"))
 
         def apply() -> None:
@@ -98,13 +104,9 @@ class Fleet:
 
         self.life(machine).replace(config, apply, launch=not request.get("skip_launch"))
 
-    async def destroy_all(self, app: App, seconds: float = 30.0) -> None:
-        """Destroy an app's machines and wait until their programs have ended."""
-        doomed = app.live_machines
-        for machine in doomed:
-            if machine.state != "destroying":
-                self.life(machine).destroy()
-        await asyncio.gather(*(self.life(machine).reached(_destroyed(machine), seconds) for machine in doomed))
+    async def destroy_all(self, app: App) -> None:
+        """Destroy an app's machines; their programs have ended when this returns, however the clock stands."""
+        await asyncio.gather(*(self.life(machine).end() for machine in app.live_machines))
         for machine in app.machines.values():
             self._lives.pop(machine.id, None)
 
@@ -149,7 +151,3 @@ class Fleet:
     def _address(self) -> str:
         live = [machine for app in self.state.apps.values() for machine in app.live_machines]
         return self.block.allocate({machine.private_ip for machine in live})
-
-
-def _destroyed(machine: Machine) -> Callable[[], bool]:
-    return lambda: machine.destroyed

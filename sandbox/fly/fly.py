@@ -65,7 +65,7 @@ class Fly:
         self.trouble = Trouble(core.faults_of("fly"), self.state)
         limits = RateLimits(core.clock, exact=self.options.exact_rate_limits)
         self.calls = Calls(core, self.state, self.fleet, self.edge, self.logs, limits)
-        self.machines_api = MachinesService(self.calls)
+        self.machines_api = MachinesService(self.calls, self.trouble)
         self.api = ApiService(self.calls)
         if saved:
             self.state.load(saved["state"])

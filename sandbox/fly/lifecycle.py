@@ -126,11 +126,19 @@ class Life:
         """Return what runs, if anything does."""
         return self._program
 
+    async def end(self) -> None:
+        """Destroy it because its app is deleted, without waiting for the clock."""
+        self.machine.should_run = False
+        self.to("destroying")
+        await self.shut_down()
+        self.to("destroyed")
+
     async def shut_down(self) -> None:
         """End its program because the sandbox ends; its state stays what it is."""
         for task in [*self._operations, self._watch, self._checks]:
             await _cancel(task)
         if self._program is not None:
+            await self._program.resume()  # a frozen program would not see the signal
             await self._program.send(signal.SIGTERM)
             try:
                 await asyncio.wait_for(self._program.wait(), 3.0)

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from sandbox.core.service import Service
+from sandbox.core.service import Service, read_json
 from sandbox.fly.calls import TOKENS, Calls
 from sandbox.fly.leases import LeaseRoutes, MetadataRoutes
 from sandbox.fly.models import new_ulid
 from sandbox.fly.routes_apps import AppRoutes
 from sandbox.fly.routes_machines import MachineRoutes
 from sandbox.fly.routes_secrets import SecretRoutes
+from sandbox.fly.trouble import Trouble
 
 
 class FlyService(Service):
@@ -55,10 +56,24 @@ class FlyService(Service):
 
 
 class MachinesService(FlyService):
-    """`/v1/…`: apps, addresses, secrets, machines, leases, metadata, tokens."""
+    """`/v1/…`: apps, addresses, secrets, machines, leases, metadata, tokens; and `/_sandbox/fly/trouble`."""
+
+    def __init__(self, calls: Calls, trouble: Trouble) -> None:
+        super().__init__(calls)
+        self._trouble = trouble
+
+    async def script_trouble(self, request: web.Request) -> web.Response:
+        """Script a known trouble: `{"name": "host_unreachable", "arguments": {"machine_id": "…"}}`."""
+        try:
+            body = await read_json(request)
+            self._trouble.script(str(body.get("name")), dict(body.get("arguments") or {}))
+        except (TypeError, ValueError) as problem:
+            return self.error(400, str(problem))
+        return web.json_response({"ok": True})
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """Return all routes."""
+        yield web.post("/_sandbox/fly/trouble", self.script_trouble)
         for group in (AppRoutes, SecretRoutes, MachineRoutes, LeaseRoutes, MetadataRoutes):
             yield from group(self.calls).routes()
 

@@ -84,13 +84,17 @@ class MachineRoutes:
         """Replace a machine's whole config."""
         app, machine = self._calls.machine(request, alive=True)
         body = await body_of(request)
-        self._calls.require_lease(request, machine)
         current = body.get("current_version")
-        if current and current != machine.instance_id:
-            raise PreconditionFailed(
-                f"failed_precondition: machine version is {machine.instance_id}, not the expected {current}"
-            )
-        await self._calls.fleet.update(app, machine, body)
+
+        def guard() -> None:
+            self._calls.require_lease(request, machine)
+            if current and current != machine.instance_id:
+                raise PreconditionFailed(
+                    f"failed_precondition: machine version is {machine.instance_id}, not the expected {current}"
+                )
+
+        guard()
+        await self._calls.fleet.update(app, machine, body, guard)
         return web.json_response(machine_json(machine, self._clock, nonce=self._lease_for(machine, body, request)))
 
     async def delete(self, request: web.Request) -> web.Response:

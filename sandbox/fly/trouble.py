@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sandbox.core.faults import Fault, Faults
 from sandbox.fly.state import FlyState
 
@@ -12,9 +14,36 @@ _CREATE_OR_UPDATE = r"/machines(/[^/]+)?$"
 class Trouble:
     """Scripts for one emulated Fly; every one hits `times` calls and then is over."""
 
+    NAMES = frozenset(
+        {
+            "no_capacity",
+            "payment_required",
+            "manifest_unknown",
+            "rate_limited",
+            "slow_apps",
+            "host_unreachable",
+            "host_back",
+        }
+    )
+
     def __init__(self, faults: Faults, state: FlyState) -> None:
         self._faults = faults
         self._state = state
+
+    def script(self, name: str, arguments: dict[str, Any]) -> None:
+        """Script a trouble by its name.
+
+        Raises:
+            ValueError: no such trouble, or it does not take these arguments; the text says which.
+        """
+        if name not in self.NAMES:
+            raise ValueError(f'there is no trouble "{name}", only {", ".join(sorted(self.NAMES))}')
+        try:
+            getattr(self, name)(**arguments)
+        except KeyError as problem:
+            raise ValueError(f"there is no machine {problem}") from problem
+        except TypeError as problem:
+            raise ValueError(str(problem)) from problem
 
     def no_capacity(self, times: int = 1) -> Fault:
         """Machine creates find no room in the region."""

@@ -160,3 +160,26 @@ def test_state_survives_a_restart_of_the_sandbox(fly_world: WorldFactory) -> Non
             assert world.emulated.launches[-1].environment["A"] == "kept"
 
     asyncio.run(scenario())
+
+
+def test_trouble_can_be_scripted_over_http(fly_world: WorldFactory) -> None:
+    """Known troubles are scripted by name without a token; a wrong name or argument is refused with a reason."""
+
+    async def scenario() -> None:
+        async with fly_world() as world:
+            await world.app()
+            path = f"{world.fly.machines_api.url}/_sandbox/fly/trouble"
+            async with aiohttp.ClientSession() as session:
+
+                async def script(name: str, **arguments: object) -> tuple[int, str]:
+                    async with session.post(path, json={"name": name, "arguments": arguments}) as reply:
+                        return reply.status, await reply.text()
+
+                assert (await script("no_capacity", times=1))[0] == 200
+                assert (await script("bad_weather"))[0] == 400
+                assert (await script("no_capacity", hours=1))[0] == 400
+                assert "no machine" in (await script("host_back", machine_id="m"))[1]
+            refused = await world.call("POST", "/apps/web/machines", {"config": {"image": IMAGE}})
+            assert refused.body["status"] == "insufficient_capacity"
+
+    asyncio.run(scenario())

@@ -288,10 +288,7 @@ def test_deleting_an_app_needs_force_while_machines_live(fly_world: WorldFactory
             await world.machine()
             await world.advance(2)
             assert (await world.call("DELETE", "/apps/web")).status == 412
-            delete = asyncio.create_task(world.call("DELETE", "/apps/web?force=true"))
-            await asyncio.sleep(0.05)
-            await world.advance(2)
-            assert (await delete).status == 202
+            assert (await world.call("DELETE", "/apps/web?force=true")).status == 202
             assert (await world.call("GET", "/apps/web/machines")).status == 404
 
     asyncio.run(scenario())
@@ -316,5 +313,55 @@ def test_machines_are_listed_by_metadata_and_state(fly_world: WorldFactory) -> N
             stale = {"metadata": {}, "machine_version": "01OLD"}
             assert (await world.call("PUT", path, stale)).status == 412
             assert (await world.show(ours))["instance_id"] == ours["instance_id"]
+
+    asyncio.run(scenario())
+
+
+def test_two_creates_or_updates_at_once_do_not_both_win(fly_world: WorldFactory) -> None:
+    """Of two creates with one name one is a 422; of two updates from one version one is a 412."""
+
+    async def scenario() -> None:
+        async with fly_world() as world:
+            await world.app()
+            body = {"name": "m", "config": {"image": IMAGE}}
+            creates = await asyncio.gather(*(world.call("POST", "/apps/web/machines", body) for _ in range(2)))
+            assert sorted(reply.status for reply in creates) == [200, 422]
+            machine = next(reply.body for reply in creates if reply.status == 200)
+            await world.advance(2)
+            body = {"config": machine["config"], "current_version": machine["instance_id"]}
+            path = f"/apps/web/machines/{machine['id']}"
+            updates = await asyncio.gather(*(world.call("POST", path, body) for _ in range(2)))
+            assert sorted(reply.status for reply in updates) == [200, 412]
+
+    asyncio.run(scenario())
+
+
+def test_an_app_is_suspended_while_no_machine_of_it_runs(fly_world: WorldFactory) -> None:
+    """An app is pending without machines, deployed while one runs, suspended when all are stopped."""
+
+    async def scenario() -> None:
+        async with fly_world() as world:
+            await world.app()
+            machine = await world.machine()
+            await world.advance(2)
+            seen = [(await world.call("GET", "/apps/web")).body["status"]]
+            await world.call("POST", f"/apps/web/machines/{machine['id']}/stop")
+            await world.advance(2)
+            seen.append((await world.call("GET", "/apps/web")).body["status"])
+            assert seen == ["deployed", "suspended"]
+
+    asyncio.run(scenario())
+
+
+def test_reset_ends_everything_and_keeps_the_token(fly_world: WorldFactory) -> None:
+    """After a reset there is no app and no machine, whatever the clock does, and the token still works."""
+
+    async def scenario() -> None:
+        async with fly_world() as world:
+            await world.app()
+            await world.machine()
+            await world.advance(2)
+            await asyncio.wait_for(world.fly.reset(), 10)
+            assert (await world.call("GET", "/apps?org_slug=captionacc")).body["total_apps"] == 0
 
     asyncio.run(scenario())
