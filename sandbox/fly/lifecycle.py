@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox.core.clock import Clock
 from sandbox.fly.checks import Checker
+from sandbox.fly.launch import launch_of
 from sandbox.fly.logs import LogBuffer
 from sandbox.fly.models import EVENTS_KEPT, Event, Machine
 from sandbox.fly.normalise import seconds_of
@@ -369,33 +370,6 @@ class Life:
 
     def _say(self, line: str) -> None:
         self._around.logs.add(self.machine.app, self.machine.id, self.machine.region, line, provider="runner")
-
-
-def launch_of(machine: Machine) -> Launch:
-    """Return what a boot is given: the config's variables, the machine's secrets over them, Fly's own over all."""
-    config = machine.config
-    init, guest = config.get("init") or {}, config["guest"]
-    own = {
-        "FLY_APP_NAME": machine.app,
-        "FLY_MACHINE_ID": machine.id,
-        "FLY_ALLOC_ID": machine.id,
-        "FLY_MACHINE_VERSION": machine.instance_id,
-        "FLY_PRIVATE_IP": machine.private_ip,
-        "FLY_REGION": machine.region,
-        "FLY_IMAGE_REF": config["image"],
-        "FLY_VM_MEMORY_MB": str(guest["memory_mb"]),
-    }
-    return Launch(
-        app=machine.app,
-        machine_id=machine.id,
-        image=config["image"],
-        arguments=tuple(init.get("exec") or init.get("cmd") or ()),
-        environment={**config["env"], **machine.secrets, **own},
-        private_ip=machine.private_ip,
-        memory_mb=int(guest["memory_mb"]),
-        swap_mb=int(init.get("swap_size_mb") or 0),
-        entrypoint=tuple(init.get("entrypoint") or ()),
-    )
 
 
 async def _cancel(task: asyncio.Task[None] | None) -> None:

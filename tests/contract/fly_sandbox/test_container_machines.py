@@ -41,7 +41,6 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         digest = client.images.get_registry_data(f"{repository}:1").id
         client.images.remove(f"{repository}:1", force=True)
         yield host, f"{repository}@{digest}"
-        client.images.prune(filters={"dangling": True})
         client.close()
 
 
