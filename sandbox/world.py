@@ -98,29 +98,43 @@ class World:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        home = options.home
-        home.mkdir(parents=True, exist_ok=True)
-        clock = options.clock or Clock()
-        self.core = Core(clock=clock, journal=Journal(clock, home / "journal.jsonl"), store=Store(home / "state.json"))
-        self.core.reset_world = self.reset
+        options.home.mkdir(parents=True, exist_ok=True)
+        self.images = Images()
+        try:
+            self._assemble(options.home / "state.json")
+        except (KeyError, TypeError, ValueError) as error:
+            raise WorldError(
+                f"could not read {options.home / 'state.json'}: another version of the sandbox has written it, or "
+                'somebody else. Run "python -m sandbox reset".'
+            ) from error
+        wanted = options.driver != "emulated" if options.postgres is None else options.postgres
+        self.postgres = PostgresServer(options.home / "postgres") if wanted else None
+        in_containers = options.driver == "container"
+        self.registry = RegistryServer(options.home.resolve() / "registry") if in_containers else None
+        self._base_image = ""
         self._started = False
-        self._fresh = not (home / "state.json").exists()
-        kept = self.core.store.section("tokens", lambda: self._tokens)
-        self._tokens: dict[str, str] = kept or {
+
+    def _assemble(self, state: Path) -> None:
+        home, clock = self.options.home, self.options.clock or Clock()
+        known = state.exists()
+        self.core = Core(clock=clock, journal=Journal(clock, home / "journal.jsonl"), store=Store(state))
+        self.core.reset_world = self.reset
+        # Written as false first: a first start that is interrupted fills the world when it is repeated.
+        kept = self.core.store.section("filled", lambda: self._filled)
+        self._filled = known if kept is None else bool(kept)
+        tokens = self.core.store.section("tokens", lambda: self._tokens)
+        self._tokens: dict[str, str] = tokens or {
             name: secrets.token_urlsafe(24) for name in ("GITHUB_TOKEN", "BETTERSTACK_API_TOKEN")
         }
-        self.images = Images()
         self.driver: Driver = self._make_driver()
-        fill = captionacc.fill_github if options.filled else lambda _: None
-        self.fly = Fly(self.core, self.driver, options.fly or FlyOptions(org=captionacc.ORGANISATION))
+        fill = captionacc.fill_github if self.options.filled else lambda _: None
         self.github = GitHub(self.core, self._tokens["GITHUB_TOKEN"], fill)
-        self.better_stack = BetterStack(self.core, self._tokens["BETTERSTACK_API_TOKEN"], scale=options.poll_scale)
+        scale = self.options.poll_scale
+        self.better_stack = BetterStack(self.core, self._tokens["BETTERSTACK_API_TOKEN"], scale=scale)
         self.cloud = Cloud(self.core, home / "cloud")
+        # Last: it claims addresses of this machine, which a state that cannot be read must not leave claimed.
+        self.fly = Fly(self.core, self.driver, self.options.fly or FlyOptions(org=captionacc.ORGANISATION))
         self._status = _Status(self.core, self)
-        wanted = options.driver != "emulated" if options.postgres is None else options.postgres
-        self.postgres = PostgresServer(home / "postgres") if wanted else None
-        self.registry = RegistryServer(home.resolve() / "registry") if options.driver == "container" else None
-        self._base_image = ""
 
     async def start(self) -> None:
         """Start everything and return when the orchestrator is healthy.
@@ -146,9 +160,9 @@ class World:
         self.github.runner.on_run = captionacc.deploying(self.fly, self.core.clock, self._machine_environment())
         self._started = True
         self._save_ports()
-        if self._fresh and self.options.filled:
+        if not self._filled and self.options.filled:
             await captionacc.fill_fly(self.fly, self._machine_environment())
-        self._fresh = False
+        self._filled = True
         for app in (captionacc.SERVER, captionacc.ORCHESTRATOR):
             self.fly.edge.port_of(app)  # others are told these addresses: they must outlive even a killed sandbox
         self.core.store.save()

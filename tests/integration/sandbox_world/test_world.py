@@ -18,6 +18,7 @@ from sandbox.captionacc import ORCHESTRATOR, REPOSITORY
 from sandbox.core.clock import Clock
 from sandbox.testing import Sandbox, running_sandbox
 from sandbox.world import WorldError
+from tests.support.containers import require_docker
 
 STATUS = {
     "type": "object",
@@ -266,3 +267,39 @@ def test_taken_port_is_one_sentence(tmp_path: Path) -> None:
             running_sandbox(tmp_path).__enter__()
     assert (tmp_path / "ports.json").read_text() == ports
     assert not [thread for thread in threading.enumerate() if thread.name == "sandbox"]
+
+
+def test_strange_state_is_one_sentence(tmp_path: Path) -> None:
+    """A state file that cannot be understood is said in one sentence that names the way out, and is left as it is."""
+    for content in ('{"github": {"repositories": []}}', "not JSON", '{"fly": {"state": {"salt": 1}}}'):
+        (tmp_path / "state.json").write_text(content)
+        with pytest.raises(WorldError, match="python -m sandbox reset"):
+            running_sandbox(tmp_path).__enter__()
+        assert (tmp_path / "state.json").read_text() == content
+
+
+def test_interrupted_first_start_is_repeated(tmp_path: Path) -> None:
+    """A first start that was killed before the world was filled fills it when it is repeated, with the same tokens."""
+    with running_sandbox(tmp_path) as sb:
+        env = sb.env()
+    kept = json.loads((tmp_path / "state.json").read_text())
+    kept["filled"] = False
+    kept["fly"]["state"]["apps"] = {}
+    (tmp_path / "state.json").write_text(json.dumps(kept))
+    with running_sandbox(tmp_path) as sb:
+        assert list(sb.fly.state.apps) == [ORCHESTRATOR]
+        assert sb.env() == env
+
+
+@pytest.mark.containers
+def test_containers(tmp_path: Path) -> None:
+    """Where machines are containers there is a real registry on the same address for ever, and a base image to use."""
+    require_docker()
+    with running_sandbox(tmp_path, "container", postgres=False) as sb:
+        env = sb.env()
+        assert requests.get(f"http://{env['SANDBOX_REGISTRY']}/v2/", timeout=5).status_code == 200
+        assert env["SANDBOX_BASE_IMAGE"]
+        assert component(sb) == "not_configured"
+    assert (tmp_path / "registry" / "pid").exists() is False
+    with running_sandbox(tmp_path, "container", postgres=False) as sb:
+        assert sb.env() == env

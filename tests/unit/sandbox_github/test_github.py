@@ -253,6 +253,19 @@ def test_bad_dispatch(path: str, body: dict[str, Any], status: int, message: str
     run(test)
 
 
+def test_lost_answer_of_a_dispatch() -> None:
+    """A dispatch whose answer is lost was accepted all the same: sending it again would deploy twice."""
+
+    async def test(github: Caller) -> None:
+        github.service.faults.add("POST", "/dispatches$", drop_answer=True)
+        with pytest.raises(aiohttp.ClientError):
+            await github.call("POST", DISPATCH, {"ref": "main"})
+        await github.service.clock.advance_in_steps(1)
+        assert (await github.call("GET", RUNS))[1]["total_count"] == 1
+
+    run(test)
+
+
 def test_conclusions() -> None:
     """What the workflow really does decides how a run ends, a script overrides it, and a cancelled run is cancelled."""
 
