@@ -63,8 +63,7 @@ class FlySecretsProvider(ResourceProvider):
         # Names and marker are written in one call, so with the marker there the names are an earlier attempt's.
         _refuse_foreign(props, claimed & set(live) if marker_of(props["owner"]) not in live else set())
         salt = token_hex(16)
-        version = _write(client, props, props["values"], remove=(), live=live)
-        digests = _digests(client, app)
+        version, digests = _write(client, props, props["values"], remove=(), live=live)
         if all(digests.get(name) == live.get(name) for name in claimed):
             # Taken over as they were: no machine has to be updated to see them.
             version = 0
@@ -97,8 +96,7 @@ class FlySecretsProvider(ResourceProvider):
         remove = set(olds["names"]) - set(news["values"])
         if olds["owner"] != news["owner"]:
             remove.add(marker_of(olds["owner"]))
-        version = _write(client, news, stale, remove=remove, live=live)
-        digests = _digests(client, app) if version else live
+        version, digests = _write(client, news, stale, remove=remove, live=live)
         version = version or olds["version"]
         return UpdateResult(outputs(news, salt=salt, version=version, digests=digests, org=olds["org"]))
 
@@ -177,11 +175,16 @@ def _refuse_foreign(props: Props, foreign: set[str]) -> None:
 
 def _write(
     client: FlyClient, props: Props, values: Mapping[str, str], *, remove: Iterable[str], live: Mapping[str, str]
-) -> int:
-    """Write in one bulk call and return the new version; 0 when there was nothing to write."""
+) -> tuple[int, dict[str, str]]:
+    """Write in one bulk call; return the new version, 0 when there was nothing to write, and all digests since."""
     marker = marker_of(props["owner"])
     body: dict[str, str | None] = dict(values)
     if marker not in live:
         body[marker] = MARKER_VALUE
     body |= {name: None for name in {*remove, *props.get("absent", [])} if name in live}
-    return client.secrets.write(props["app"], body).version if body else 0
+    if not body:
+        return 0, dict(live)
+    written = client.secrets.write(props["app"], body)
+    # The reply is not documented to name them all.
+    known = written.digests if set(values) <= set(written.digests) else _digests(client, props["app"])
+    return written.version, {name: digest for name, digest in live.items() if name not in body} | known

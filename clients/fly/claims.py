@@ -26,13 +26,20 @@ def claim(client: FlyClient, name: str, *, org: str, owner: str, adopt: bool) ->
         FlyForbiddenError: it does not exist, and the token may not make it.
         FlyForeignError: it is in another organization of ours, or holds machines that `owner` did not make.
     """
-    app = _find(client, name) or _create(client, name, org)
-    _may_adopt(client, app, org, owner, adopt=adopt)
+    app = _find(client, name)
+    made = app is None and _create(client, name, org)
+    app = app or client.apps.wait_ready(name)
+    if not made:
+        _may_adopt(client, app, org, owner, adopt=adopt)
     return app
 
 
-def _create(client: FlyClient, name: str, org: str) -> App:
-    """Create the app; when an answer is lost, look for it before trying again."""
+def _create(client: FlyClient, name: str, org: str) -> bool:
+    """Create the app; when an answer is lost, look for it before trying again.
+
+    Returns:
+        whether it was made here; else it exists and may be somebody's.
+    """
     _may_create(client, name, org)
     for attempt in range(1, _TRIES + 1):
         try:
@@ -41,13 +48,13 @@ def _create(client: FlyClient, name: str, org: str) -> App:
             # "Taken" on a second attempt is the first one's success, not known everywhere yet.
             ours = attempt > 1 and isinstance(error, FlyNameTakenError)
             if ours or _find(client, name):
-                break
+                return False
             if attempt == _TRIES or isinstance(error, FlyNameTakenError):
                 raise
             client.progress(f'app "{name}" was not created ({error.said}); trying again')
         else:
-            break
-    return client.apps.wait_ready(name)
+            return True
+    raise AssertionError
 
 
 def _may_create(client: FlyClient, name: str, org: str) -> None:

@@ -118,9 +118,8 @@ class Watch:
     def _passing(self, machine: Machine, deadline: float) -> Machine:
         timing, checked, told = self.client.timing, has_checks(machine.config), 0.0
         stopped_before = False
+        seen = machine
         while True:
-            self.keep()
-            seen = self.client.machines.get(self.app, machine.id)
             gave_up = seen.state in _GAVE_UP
             if checked and seen.healthy and not gave_up:
                 return seen
@@ -137,6 +136,8 @@ class Watch:
                 if checked:
                     self.client.progress(f'machine "{machine.name}": {self._complaint(seen)}; waiting')
             timing.sleep(POLL)
+            self.keep()
+            seen = self.client.machines.get(self.app, machine.id)
 
     def _complaint(self, machine: Machine) -> str:
         failing = [check for check in machine.checks if check.status != "passing"]

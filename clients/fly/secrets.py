@@ -37,6 +37,11 @@ class SecretsWritten:
     version: int
     secrets: tuple[Secret, ...]
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each secret that the reply named."""
+        return {secret.name: secret.digest for secret in self.secrets if secret.digest}
+
 
 class Secrets:
     """List and write the secrets of an app."""
