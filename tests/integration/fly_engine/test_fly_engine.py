@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from clients.fly.addresses import Kind
 from clients.fly.model import MachineRequest
 from clients.fly.ownership import marker_of
 from sandbox.fly import FlyOptions
@@ -31,17 +32,19 @@ from providers.fly_machine import Machine
 from providers.fly_secrets import Secrets
 
 common = {"endpoints": "sandbox"}
-app = App("shop", org=ORG, name="shop", owner=OWNER, **common)
+app = App("shop", org=ORG, name="shop", owner=OWNER, adopt_existing=ADOPT, **common)
 with_app = pulumi.ResourceOptions(replace_with=[app])
 for kind in ("shared_v4", "v6"):
     IpAddress(f"shop-{kind}", app=app.name, kind=kind, opts=with_app, **common)
-secrets = Secrets("shop", app=app.name, values={"A": pulumi.Output.secret(VALUE)}, owner=OWNER, opts=with_app, **common)
+values = {"A": pulumi.Output.secret(VALUE)}
+secrets = Secrets("shop", app=app.name, values=values, owner=OWNER, take_over=ADOPT, opts=with_app, **common)
 before = []
 for number in range(1, REPLICAS + 1):
+    opts = pulumi.ResourceOptions(depends_on=before, replace_with=[app])
     machine = Machine(
         f"shop-{REGION}-{number}", app=app.name, name=f"shop-{REGION}-{number}", region=REGION, config=CONFIG,
         owner=OWNER, min_secrets_version=secrets.version, secrets_fingerprint=secrets.fingerprint,
-        healthy_timeout=HEALTHY, opts=pulumi.ResourceOptions(depends_on=before, replace_with=[app]), **common
+        healthy_timeout=HEALTHY, adopt=ADOPT, opts=opts, **common
     )
     before = [machine]
 pulumi.export("revision", machine.revision)
@@ -72,6 +75,7 @@ def write(stack: CliStack, **changes: Any) -> None:
         "REPLICAS": 1,
         "REGION": "ewr",
         "HEALTHY": 60,
+        "ADOPT": False,
     }
     stack.program(PROGRAM, **(values | changes))
 
@@ -136,6 +140,37 @@ def test_a_stack_comes_stays_is_mended_and_goes(stack: CliStack, sandbox: Sandbo
     run(stack, "destroy", "--yes", "--skip-preview")
     assert "shop" not in sandbox.fly.state.apps
     assert json.loads(run(stack, "stack", "export"))["deployment"].get("resources") in (None, [])
+
+
+def test_people_who_followed_the_manual_runbook_migrate_with_one_setting(stack: CliStack, sandbox: Sandbox) -> None:
+    """What was made by hand is refused without the setting, and with it taken over without a restart."""
+    client = client_of(sandbox)
+    client.apps.create("shop", ORG)
+    for kind in Kind:
+        client.addresses.allocate("shop", kind)
+    version = client.secrets.write("shop", {"A": CANARY, "STRANGER": "keep"}).version
+    marks = {"fly_platform_version": "v2", "fly_process_group": "app", "fly_release_version": "7"}
+    env = {"FLY_PROCESS_GROUP": "app", "PRIMARY_REGION": "ewr"}
+    made = config(metadata=marks, env=env | config()["env"])
+    request = MachineRequest(name="winter-moon-12", region="ewr", config=made, min_secrets_version=version)
+    machine = client.machines.create("shop", request)
+    before = {address.ip for address in shop(sandbox).addresses}
+
+    assert "Set fly.adoptExisting: true" in up(stack, code=1)
+    write(stack, ADOPT=True)
+    up(stack)
+    (taken,) = shop(sandbox).live_machines
+    assert (taken.id, taken.instance_id) == (machine.id, machine.instance_id)
+    assert {address.ip for address in shop(sandbox).addresses} == before
+    assert shop(sandbox).secrets["STRANGER"].value == "keep"
+    unchanged(stack)
+    write(stack, ADOPT=True, CONFIG=config(image=OTHER_IMAGE))
+    up(stack)
+    (updated,) = shop(sandbox).live_machines
+    assert (updated.id, updated.config["image"]) == (machine.id, OTHER_IMAGE)
+    write(stack, CONFIG=config(image=OTHER_IMAGE))
+    up(stack)
+    assert shop(sandbox).live_machines[0].instance_id == updated.instance_id
 
 
 def test_replacing_anything_by_hand_leaves_one_live_object(stack: CliStack, sandbox: Sandbox) -> None:
