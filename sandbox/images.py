@@ -65,14 +65,23 @@ class Program:
     process_only: bool = False
 
 
-class UnknownImageError(LookupError):
+class ProgramError(Exception):
+    """An image cannot be run as a process; the text says why."""
+
+
+class UnknownImageError(ProgramError):
     """No program is registered for an image."""
 
 
 def _prefect_python() -> str:
-    from toolchain.prefect_env import prefect_python  # noqa: PLC0415 - only the process driver needs the environment
+    # Only the process driver needs the environment, and only when it runs one of these two programs.
+    from toolchain.errors import ToolchainError  # noqa: PLC0415
+    from toolchain.prefect_env import prefect_python  # noqa: PLC0415
 
-    return str(prefect_python())
+    try:
+        return str(prefect_python())
+    except ToolchainError as problem:
+        raise ProgramError(str(problem)) from problem
 
 
 def _server(arguments: Sequence[str]) -> Command:
@@ -115,6 +124,7 @@ class Images:
 
         Raises:
             UnknownImageError: nothing is registered for it.
+            ProgramError: what it needs cannot be had.
         """
         name = parse_reference(image).name
         for program in self.programs:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
+import signal
 from typing import Any
 
 from sandbox.fly.errors import BadRequest
@@ -64,6 +65,7 @@ def normalise(config: dict[str, Any]) -> dict[str, Any]:
         _service(service)
     if result.get("stop_config"):
         _durations(result["stop_config"], ("timeout",))
+        _signal_name(result["stop_config"].get("signal"))
     result["env"] = {name: str(value) for name, value in (result.get("env") or {}).items()}
     return result
 
@@ -104,6 +106,11 @@ def _service(service: dict[str, Any]) -> None:
         service["autostop"] = autostop == "stop"
     for check in service.get("checks") or []:
         _durations(check, _DURATION_FIELDS)
+
+
+def _signal_name(name: Any) -> None:
+    if name and name not in signal.Signals.__members__:
+        raise BadRequest(f'invalid_argument: invalid config.stop_config.signal "{name}"')
 
 
 def _durations(holder: dict[str, Any], names: tuple[str, ...]) -> None:

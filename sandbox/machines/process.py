@@ -15,7 +15,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sandbox.images import Images, UnknownImageError, reference_digest
+from sandbox.images import Images, ProgramError, reference_digest
 from sandbox.machines.driver import BootError, Exit, ImageNotFoundError, Launch, Log, Output
 
 _PR_SET_PDEATHSIG = 1
@@ -124,7 +124,7 @@ class ProcessDriver:
         try:
             # May install the server's environment the first time, which takes a while: not on the event loop.
             command = await asyncio.to_thread(self._images.command, launch.image, launch.arguments)
-        except (UnknownImageError, ImportError, OSError) as problem:
+        except (ProgramError, OSError) as problem:
             raise BootError(str(problem)) from problem
         home = self._fresh_home(launch.machine_id)
         environment = self._environment(launch, dict(command.environment), home)

@@ -74,6 +74,8 @@ def test_the_reply_is_normalised_and_filled_with_defaults(fly_world: WorldFactor
         ({"config": {"image": IMAGE, "guest": {"cpu_kind": "warp"}}}, 400, "cpu_kind"),
         ({"config": {"image": IMAGE, "restart": {"policy": "maybe"}}}, 400, "restart.policy"),
         ({"config": {"image": IMAGE, "stop_config": {"timeout": "soon"}}}, 400, "invalid duration"),
+        ({"config": {"image": IMAGE, "stop_config": {"signal": "SIGNOPE"}}}, 400, "SIGNOPE"),
+        ({"config": {"image": IMAGE, "services": [{"ports": []}]}}, 400, "internal_port"),
         ({"region": "moon"}, 422, "moon"),
         ({"name": "taken"}, 422, "already exists"),
     ],

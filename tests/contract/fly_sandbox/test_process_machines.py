@@ -4,13 +4,21 @@ import asyncio
 import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from sandbox.images import Command, ProgramError
+from sandbox.machines.process import ProcessDriver
 from tests.contract.fly_sandbox.conftest import World, WorldFactory
+
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 def config_of(**changes: Any) -> dict[str, Any]:
@@ -251,5 +259,60 @@ def test_a_command_can_be_run_in_a_machine(fly_world: WorldFactory) -> None:
             await world.call("GET", f"{path}/wait?state=started")
             reply = await world.call("POST", f"{path}/exec", {"cmd": "sh -c 'echo $COLOUR; exit 3'"})
             assert (reply.body["exit_code"], reply.body["stdout"]) == (3, "blue\n")
+
+    asyncio.run(scenario())
+
+
+def test_a_killed_sandbox_leaves_no_program_running(tmp_path: Path) -> None:
+    """When the sandbox itself is killed, the kernel ends the machines' programs: no port stays taken."""
+    script = f"""
+import asyncio, pathlib, sys
+from sandbox.images import Command, Images
+from sandbox.machines.driver import Launch
+from sandbox.machines.process import ProcessDriver
+
+async def main():
+    images = Images()
+    images.register("sleep", lambda _: Command((sys.executable, "-c", "import time; time.sleep(600)")))
+    driver = ProcessDriver(images, pathlib.Path({str(tmp_path)!r}))
+    launch = Launch(app="a", machine_id="m", image="x.io/sleep", arguments=(), environment={{}}, private_ip="127.0.0.1")
+    program = await driver.boot(launch, print)
+    print(program._process.pid, flush=True)
+    await program.wait()
+
+asyncio.run(main())
+"""
+    sandbox = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=_ROOT)
+    assert sandbox.stdout is not None
+    with sandbox.stdout:
+        pid = int(sandbox.stdout.readline())
+        assert _state_of(pid) not in {"", "Z"}
+        sandbox.kill()
+        sandbox.wait()
+    deadline = time.monotonic() + 10
+    while _state_of(pid) not in {"", "Z"}:
+        assert time.monotonic() < deadline, "the program outlived its sandbox"
+        os.sched_yield()
+
+
+def test_a_program_that_cannot_be_had_fails_the_machine(fly_world: WorldFactory) -> None:
+    """What keeps a program from running is in the machine's event and log, and the machine has failed."""
+
+    async def scenario() -> None:
+        async with fly_world("process") as world:
+            await world.app()
+
+            def unavailable(_arguments: object) -> Command:
+                raise ProgramError("could not make the environment: no index answers")
+
+            assert isinstance(world.fly.driver, ProcessDriver)
+            world.fly.driver._images.register("webless", unavailable)
+            machine = await world.machine(config={"image": "registry.example.com/webless:1"})
+
+            async def failed() -> bool:
+                return bool((await world.show(machine))["state"] == "failed")
+
+            await world.until(failed)
+            assert "no index answers" in world.fly.logs.text("web", machine["id"])
 
     asyncio.run(scenario())
