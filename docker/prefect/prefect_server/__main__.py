@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 
 from prefect_server import launch, migrate
 from prefect_server.exit_codes import ExitCode, VerbError
+from prefect_server.settings import without_secrets
 
 VERBS: dict[str, Callable[[Mapping[str, str]], int]] = {
     "serve": launch.serve,
@@ -26,11 +28,19 @@ def main(argv: list[str]) -> int:
     try:
         return VERBS[verb](os.environ)
     except VerbError as error:
-        sys.stderr.flush()
-        stream = sys.stdout if verb == "migrate" else sys.stderr
-        stream.write(f"{verb}: {' '.join(str(error).split())}\n")
-        stream.flush()
-        return error.code
+        return _end(verb, error.code, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever happened, the last line must be a sentence without secrets
+        sys.stderr.write(without_secrets(traceback.format_exc(), os.environ))
+        words = without_secrets(f"{type(error).__name__}: {error}", os.environ)
+        return _end(verb, ExitCode.OTHER, f"could not go on: {words[:300]}")
+
+
+def _end(verb: str, code: ExitCode, sentence: str) -> int:
+    sys.stderr.flush()
+    stream = sys.stdout if verb == "migrate" else sys.stderr
+    stream.write(f"{verb}: {' '.join(sentence.split())}\n")
+    stream.flush()
+    return code
 
 
 if __name__ == "__main__":

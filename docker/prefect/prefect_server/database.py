@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -40,6 +41,8 @@ def _failure(settings: ServerSettings, error: Exception) -> VerbError:
     if "rejected SSL upgrade" in str(error):
         reason = "it offers no TLS; set PREFECT_FLY_DATABASE_REQUIRE_TLS=false only for a private network"
         return VerbError(ExitCode.TLS_REFUSED, f"could not connect to {place} encrypted: {reason}")
+    if _has_no_way_to(address.host, error):
+        return VerbError(ExitCode.NAME_NOT_RESOLVABLE, _unresolved(address.host))
     reason = getattr(error, "strerror", None) or str(error) or f"no answer in {CONNECT_SECONDS:.0f} s"
     return VerbError(ExitCode.UNREACHABLE, f"could not reach {place}: {reason}")
 
@@ -61,8 +64,19 @@ def _refusal(settings: ServerSettings, error: Exception, place: str) -> VerbErro
     return VerbError(code, f"could not connect to {place}: {reason}")
 
 
+def _has_no_way_to(host: str, error: Exception) -> bool:
+    """Tell whether a host has only IPv6 addresses and this machine has no IPv6."""
+    numbers = {getattr(each, "errno", None) for each in (error, *getattr(error, "exceptions", ()))}
+    if not numbers & {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}:
+        return False
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return True
+    return all(family is socket.AF_INET6 for family, *_ in found)
+
+
 def _unresolved(host: str) -> str:
-    """Tell a name that does not exist from one that has only IPv6 addresses on a machine without IPv6."""
     return (
         f'could not resolve the database\'s host "{host}" to an address this machine can use: check its spelling; '
         "a Supabase direct host has only IPv6, so from an IPv4-only place use the session pooler's address (port 5432)"

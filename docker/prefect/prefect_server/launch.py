@@ -70,7 +70,35 @@ def prepare(settings: ServerSettings, verb: str) -> str:
         )
     )
     _use_writable_ui_folder()
+    load_prefect_settings()
     return auth_string
+
+
+def load_prefect_settings() -> None:
+    """Import Prefect's settings, which reads the environment.
+
+    Raises:
+        VerbError: one of Prefect's own variables has a value it cannot take; the sentence does not repeat the value.
+    """
+    from prefect.settings import (  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - reads the environment
+        get_current_settings,
+    )
+
+    try:
+        get_current_settings()
+    except ValueError as error:  # pydantic's ValidationError is one
+        raise VerbError(
+            ExitCode.BAD_SETTINGS, f"could not read Prefect's settings: {'; '.join(_mistakes(error))}"
+        ) from error
+
+
+def _mistakes(error: ValueError) -> list[str]:
+    """Name the variables that pydantic could not take; it knows only the fields they end up in."""
+    mistakes = []
+    for each in getattr(error, "errors", list)():
+        names = [name for name, value in os.environ.items() if name.startswith("PREFECT_") and value == each["input"]]
+        mistakes.append(f"{' or '.join(names) or '.'.join(map(str, each['loc']))}: {each['msg']}")
+    return mistakes
 
 
 def _require_free(host: str, port: int) -> None:

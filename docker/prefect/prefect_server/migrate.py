@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ import asyncpg  # type: ignore[import-untyped]
 from prefect_server import database, preflight, schema
 from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
-from prefect_server.launch import read_settings
+from prefect_server.launch import load_prefect_settings, read_settings
 from prefect_server.schema import Layout, quote_name
 from prefect_server.settings import ServerSettings
 
@@ -36,22 +37,28 @@ def migrate(environ: Mapping[str, str]) -> int:
         VerbError: the database was left as it was, or at a revision from which a rerun goes on.
     """
     settings = read_settings(environ, needs_keys=False)
+    # A thread, because the migrations run in one that nothing in Python can interrupt. The session's end takes the
+    # unfinished statement and the lock with it.
+    watchdog = threading.Timer(settings.migrate_timeout, _give_up, [settings.migrate_timeout])
+    watchdog.daemon = True
+    watchdog.start()
     try:
-        return asyncio.run(_within_time(settings))
-    except TimeoutError as error:
-        raise VerbError(
-            ExitCode.TIMEOUT,
-            f"could not migrate within {settings.migrate_timeout:.0f} s; run it again, it goes on where it stopped",
-        ) from error
+        return asyncio.run(_migrate(settings))
+    finally:
+        watchdog.cancel()
 
 
-async def _within_time(settings: ServerSettings) -> int:
-    async with asyncio.timeout(settings.migrate_timeout):
-        async with database.connection(settings) as lent:
-            await _take_lock(lent, settings.schema)
-            before = await _prepare(lent, settings)
-            await _upgrade(settings, before)
-            after = await _verify(lent, settings)
+def _give_up(seconds: float) -> None:
+    _say(f"migrate: could not finish within {seconds:.0f} s; run it again, it goes on where it stopped")
+    os._exit(ExitCode.TIMEOUT)
+
+
+async def _migrate(settings: ServerSettings) -> int:
+    async with database.connection(settings) as lent:
+        await _take_lock(lent, settings.schema)
+        before = await _prepare(lent, settings)
+        await _upgrade(settings, before)
+        after = await _verify(lent, settings)
     _say(f'schema "{after.schema}" is at {after.revision}, search_path {after.search_path}')
     return ExitCode.OK
 
@@ -74,6 +81,8 @@ async def _take_lock(lent: Any, name: str) -> None:
 async def _prepare(lent: Any, settings: ServerSettings) -> Layout:
     """Make sure that Prefect will build in our schema, or refuse."""
     layout = await schema.inspect(lent, settings.schema)
+    if not layout.readable:
+        raise _missing_privilege(settings, *_grants(settings))
     _require_ours(layout)
     if not layout.schema_exists:
         await _run(lent, settings, f"CREATE SCHEMA {quote_name(settings.schema)}")
@@ -155,6 +164,12 @@ async def _require_usable(lent: Any, settings: ServerSettings, layout: Layout) -
             )
 
 
+def _grants(settings: ServerSettings) -> list[str]:
+    """What makes a schema of somebody else's usable."""
+    role, name = quote_name(settings.database.user), quote_name(settings.schema)
+    return [f"GRANT USAGE, CREATE ON SCHEMA {name} TO {role}", f"GRANT ALL ON ALL TABLES IN SCHEMA {name} TO {role}"]
+
+
 def _missing_privilege(settings: ServerSettings, *statements: str) -> VerbError:
     return VerbError(
         ExitCode.MISSING_PRIVILEGE,
@@ -176,6 +191,10 @@ async def _run(lent: Any, settings: ServerSettings, statement: str) -> None:
         remedy = f"CREATE SCHEMA IF NOT EXISTS {name} AUTHORIZATION {role}"
         extension = f"CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA {name}"
         raise _missing_privilege(settings, remedy, extension) from error
+    except asyncpg.PostgresError as error:
+        raise VerbError(
+            ExitCode.OTHER, f"could not prepare the database: {statement.split(' (', maxsplit=1)[0]}: {error}"
+        ) from error
 
 
 async def _upgrade(settings: ServerSettings, layout: Layout) -> None:
@@ -185,6 +204,7 @@ async def _upgrade(settings: ServerSettings, layout: Layout) -> None:
             settings, search_path=layout.search_path, auth_string="unused", verb="migrate", scratch=scratch_folder()
         )
     )
+    load_prefect_settings()
     from prefect_server import prefect_database  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     _say(f"upgrading from {layout.revision or 'nothing'}")
@@ -205,8 +225,7 @@ def _upgrade_failure(settings: ServerSettings, error: BaseException) -> VerbErro
         cause = getattr(cause, "orig", None) or cause.__cause__ or cause.__context__
     for each in chain:
         if isinstance(each, asyncpg.InsufficientPrivilegeError):
-            role, name = quote_name(settings.database.user), quote_name(settings.schema)
-            return _missing_privilege(settings, f"GRANT ALL ON ALL TABLES IN SCHEMA {name} TO {role}")
+            return _missing_privilege(settings, *_grants(settings))
         if isinstance(each, TimeoutError):
             return VerbError(ExitCode.TIMEOUT, "could not migrate: a statement took too long; run it again")
     words = re.sub(r"\s+", " ", str(chain[-1]))[:300]

@@ -58,6 +58,11 @@ def require_migrated(layout: schema.Layout, revisions: schema.Revisions) -> None
     Raises:
         VerbError: the tables are missing or older than this image.
     """
+    if not layout.readable:
+        raise VerbError(
+            ExitCode.MISSING_PRIVILEGE,
+            f'could not read schema "{layout.schema}": the role lacks a privilege; run migrate, which names the SQL',
+        )
     if not layout.has_tables or layout.revision is None:
         raise VerbError(
             ExitCode.TABLES_MISPLACED,

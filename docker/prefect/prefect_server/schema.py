@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 VERSION_TABLE = "alembic_version"
-# One of the tables Prefect's very first migration makes.
-PROOF_TABLE = "flow_run"
-
+# The catalogue, and not to_regclass: that one fails on a schema the role may not use.
 _LAYOUT = """
+WITH relation AS (
+    SELECT nspname, relname, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname IN ($1, 'public') AND relname IN ('alembic_version', 'flow_run')
+), schema AS (SELECT oid FROM pg_namespace WHERE nspname = $1)
 SELECT
-    to_regnamespace($1) IS NOT NULL AS schema_exists,
-    to_regclass(format('%I.%I', $1::text, 'alembic_version')) IS NOT NULL AS has_version_table,
-    to_regclass(format('%I.%I', $1::text, 'flow_run')) IS NOT NULL AS has_tables,
-    to_regclass('public.alembic_version') IS NOT NULL AS public_version_table,
-    to_regclass('public.flow_run') IS NOT NULL AS public_tables,
+    EXISTS (SELECT FROM schema) AS schema_exists,
+    coalesce((SELECT has_schema_privilege(oid, 'USAGE') FROM schema), true)
+        AND coalesce((SELECT has_table_privilege(oid, 'SELECT') FROM relation
+                      WHERE nspname = $1 AND relname = 'alembic_version'), true) AS readable,
+    EXISTS (SELECT FROM relation WHERE nspname = $1 AND relname = 'alembic_version') AS has_version_table,
+    EXISTS (SELECT FROM relation WHERE nspname = $1 AND relname = 'flow_run') AS has_tables,
+    EXISTS (SELECT FROM relation WHERE nspname = 'public' AND relname = 'flow_run') AS public_tables,
     (SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'pg_trgm') AS trgm
 """
 _REVISION = re.compile(r"^(down_)?revision\s*=\s*['\"]([0-9a-z_]+)['\"]", re.MULTILINE)
@@ -30,13 +34,17 @@ _REVISION = re.compile(r"^(down_)?revision\s*=\s*['\"]([0-9a-z_]+)['\"]", re.MUL
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What was found in the database; `trgm` is the schema that holds the extension pg_trgm."""
+    """What was found in the database.
+
+    `readable`: the role may use the schema, if it is there, and read the revision, if there is one. `trgm`: the schema
+    that holds the extension pg_trgm.
+    """
 
     schema: str
     schema_exists: bool
+    readable: bool
     has_version_table: bool
     has_tables: bool
-    public_version_table: bool
     public_tables: bool
     trgm: str | None
     revision: str | None
@@ -57,7 +65,7 @@ async def inspect(connection: Any, schema: str) -> Layout:
     """Look at the database; changes nothing."""
     row = dict(await connection.fetchrow(_LAYOUT, schema))
     revision = None
-    if row["has_version_table"]:
+    if row["has_version_table"] and row["readable"]:
         table = f"{quote_name(schema)}.{VERSION_TABLE}"
         revision = await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608 - quoted above
     return Layout(schema=schema, revision=revision, **row)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from prefect_server.keys import KeyRing, KeyRingError
 
@@ -31,6 +31,7 @@ REFUSED_NAMES = {
     "PREFECT_SERVER_API_AUTH_STRING": f"is made up at every start: put named keys into {API_KEYS}",
     "PREFECT_SERVER_API_BASE_PATH": "cannot be changed: the gate guards /api",
 }
+SECRET_NAMES = (DATABASE_URL, API_KEYS, "PREFECT_FLY_REDIS_URL", "PREFECT_SERVER_API_AUTH_STRING", *REFUSED_NAMES)
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _PEM = "-----BEGIN CERTIFICATE-----"
 
@@ -197,3 +198,15 @@ def _port_of(url: SplitResult) -> int:
         return url.port or 5432
     except ValueError as error:  # its own text would repeat a part of an unescaped password
         raise ValueError("its port is no number from 1 to 65535, or the password is not percent-encoded") from error
+
+
+def without_secrets(text: str, environ: Mapping[str, str]) -> str:
+    """Take every secret of the environment out of a text, as it stands there and in its parts and spellings."""
+    secrets: set[str] = set()
+    for name in SECRET_NAMES:
+        value = environ.get(name, "")
+        password = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+        secrets |= {value, password, unquote(password), quote(unquote(password), safe="")}
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "[secret]")
+    return text

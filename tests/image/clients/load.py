@@ -1,0 +1,42 @@
+"""Many small flow runs at once, as argv says (`load.py 200 10`). Prints one JSON line."""
+
+# mypy: ignore-errors
+# It runs in Prefect's own environment, which the checks do not have.
+
+import asyncio
+import json
+import sys
+import time
+
+from prefect import flow, get_client, task
+from prefect.client.schemas.filters import FlowRunFilter
+
+
+@task
+async def step(number: int) -> int:
+    return number
+
+
+@flow(name="load", log_prints=False)
+async def load(number: int) -> int:
+    return await step(number)
+
+
+async def main(runs: int, together: int) -> None:
+    places = asyncio.Semaphore(together)
+    begun = time.monotonic()
+
+    async def one(number: int) -> int:
+        async with places:
+            return await load(number)
+
+    assert sorted(await asyncio.gather(*(one(number) for number in range(runs)))) == list(range(runs))
+    seconds = time.monotonic() - begun
+    completed = FlowRunFilter(state={"name": {"any_": ["Completed"]}})
+    async with get_client() as client:
+        found = await client.count_flow_runs(flow_run_filter=completed)
+    print(json.dumps({"completed": found, "seconds": round(seconds, 1)}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
