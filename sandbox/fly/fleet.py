@@ -114,7 +114,8 @@ class Fleet:
         """Start, after a restart of the sandbox, what ran before it."""
         for app in self.state.apps.values():
             for machine in app.live_machines:
-                machine.private_ip = self._address()
+                if not machine.private_ip.startswith(f"{self.block.prefix}."):
+                    machine.private_ip = self._address()  # another sandbox has taken our block meanwhile
                 if machine.should_run:
                     self.life(machine).start()
                 elif machine.state not in {"stopped", "failed", "suspended"}:

@@ -187,7 +187,16 @@ class Life:
 
         task = asyncio.ensure_future(in_turn())
         self._operations.add(task)
-        task.add_done_callback(self._operations.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Let a mistake of the sandbox's own show as a failed machine, not as one that is starting for ever."""
+        self._operations.discard(task)
+        if task.cancelled() or (problem := task.exception()) is None:
+            return
+        self._say(f"the sandbox could not go on with this machine: {type(problem).__name__}")
+        self.to("failed")
+        task.get_loop().call_exception_handler({"message": "a machine's life broke", "exception": problem})
 
     async def _prepare(self) -> None:
         await self._clock.sleep(CREATED_DELAY)
@@ -283,6 +292,7 @@ class Life:
             return
         self._started(source)
         self._watch = asyncio.create_task(self._supervise(self._program))
+        self._watch.add_done_callback(self._ended)
 
     async def _boot_whole(self, launch: Launch) -> Program:
         """Boot so that being cancelled halfway leaves no program running that nobody knows of."""

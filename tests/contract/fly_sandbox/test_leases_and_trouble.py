@@ -157,6 +157,7 @@ def test_state_survives_a_restart_of_the_sandbox(fly_world: WorldFactory) -> Non
             await world.advance(3)
             states = [(await world.show(machine))["state"] for machine in (running, resting)]
             assert states == ["started", "stopped"]
+            assert (await world.show(running))["private_ip"] == running["private_ip"]
             assert world.emulated.launches[-1].environment["A"] == "kept"
 
     asyncio.run(scenario())

@@ -367,3 +367,25 @@ def test_reset_ends_everything_and_keeps_the_token(fly_world: WorldFactory) -> N
             assert (await world.call("GET", "/apps?org_slug=captionacc")).body["total_apps"] == 0
 
     asyncio.run(scenario())
+
+
+def test_a_mistake_of_the_sandbox_shows_as_a_failed_machine(
+    fly_world: WorldFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected exception while booting is reported and leaves the machine failed instead of starting for ever."""
+    reported: list[Any] = []
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        async with fly_world() as world:
+            await world.app()
+            monkeypatch.setattr(world.emulated, "boot", broken)
+            machine = await world.machine()
+            await world.advance(2)
+            assert (await world.show(machine))["state"] == "failed"
+
+    asyncio.run(scenario())
+    assert [str(problem) for problem in reported] == ["a bug"]
