@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ from clients.fly.config import whole
 
 Props = Mapping[str, Any]
 
+_MAKING = threading.Lock()
+
 
 def fly_client(props: Props) -> FlyClient:
     """Return the client for the world that the resource states, one per process: its rate limits are shared.
@@ -32,9 +35,10 @@ def fly_client(props: Props) -> FlyClient:
         FlyUnauthorizedError: FLY_API_TOKEN is not set.
     """
     world = World(props["endpoints"])
-    return _fly_client(
-        world, base_url(FLY_MACHINES, world), base_url(FLY_API, world), os.environ.get(TOKEN_VARIABLE, "")
-    )
+    urls = base_url(FLY_MACHINES, world), base_url(FLY_API, world)
+    # Several resources start at once, and two clients would not share their rate limits.
+    with _MAKING:
+        return _fly_client(world, *urls, os.environ.get(TOKEN_VARIABLE, ""))
 
 
 @functools.lru_cache(maxsize=4)
@@ -87,7 +91,7 @@ def require(news: Props, kinds: Mapping[str, type | tuple[type, ...]]) -> list[C
         if isinstance(value, Unknown):
             continue
         if not isinstance(value, kind) or (isinstance(value, str) and not value):
-            failures.append(CheckFailure(key, f'"{key}" is required'))
+            failures.append(CheckFailure(key, f'could not use "{key}": it is missing, empty or of the wrong type'))
     if isinstance(news.get("endpoints"), str) and news["endpoints"] not in set(World):
         failures.append(CheckFailure("endpoints", 'could not use "endpoints": it is neither real nor sandbox'))
     return failures

@@ -19,6 +19,7 @@ from clients.fly.errors import (
     FlyConflictError,
     FlyError,
     FlyForeignError,
+    FlyHostError,
     FlyNotFoundError,
     FlyRefusedError,
     FlyTransientError,
@@ -140,13 +141,11 @@ def revise(client: FlyClient, wanted: Wanted, machine: Machine, *, restart: bool
 
     Raises:
         FlyUnhealthyError: the new config did not get healthy; the previous one runs again, unless the text says not.
+        FlyHostError: the machine's host does not answer.
     """
     if machine.host_status == "unreachable":
-        raise FlyUnhealthyError(
-            f'update machine "{machine.name}" of app "{wanted.app}"',
-            "Fly cannot reach the host it lives on",
-            advice="Wait for Fly to mend the host, or replace the machine: pulumi up --replace <its URN>.",
-        )
+        doing = f'update machine "{machine.name}" of app "{wanted.app}"'
+        raise FlyHostError(doing, "Fly cannot reach the host it lives on")
     machine = Watch(client=client, app=wanted.app, within=wanted.healthy_within, verb="update").settled(machine)
     paths = differences(wanted.config, machine.config)
     marks = {key: value for key, value in wanted.config["metadata"].items() if machine.metadata.get(key) != value}
@@ -170,7 +169,8 @@ def retire(client: FlyClient, app: str, machine: Machine) -> None:
     Raises:
         FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
     """
-    if machine.state == "started":
+    # A host that does not answer can neither drain nor stop; destroying is all that may still work.
+    if machine.state == "started" and machine.host_status != "unreachable":
         if machine.config.get("services"):
             client.machines.cordon(app, machine)
             client.timing.sleep(DRAIN)

@@ -9,7 +9,8 @@
     ├── FlyNotFoundError           404
     │   └── FlyImageMissingError   the registry does not know the image
     ├── FlyConflictError           409, 412: somebody else changed the object meanwhile
-    │   └── FlyLeaseHeldError      another process holds the machine's lease
+    │   ├── FlyLeaseHeldError      another process holds the machine's lease
+    │   └── FlyHostError           the machine's host does not answer
     ├── FlyRefusedError            400, 422 and other refusals
     │   ├── FlyNameTakenError
     │   ├── FlyCapacityError       the region has no room
@@ -125,6 +126,12 @@ class FlyLeaseHeldError(FlyConflictError):
     advice = "Another deploy is at work on this machine: wait for it and run the command again."
 
 
+class FlyHostError(FlyConflictError):
+    """The host that a machine lives on does not answer."""
+
+    advice = "Wait for Fly to mend the host, or replace the machine: pulumi up --replace <its URN>."
+
+
 class FlyRefusedError(FlyError):
     """400, 422 or another refusal that repeating does not change."""
 
@@ -189,6 +196,7 @@ _BY_TEXT: tuple[tuple[str, type[FlyError]], ...] = (
     ("manifest_unknown", FlyImageMissingError),
     ("manifest unknown", FlyImageMissingError),
     ("lease currently held", FlyLeaseHeldError),
+    ("host is unreachable", FlyHostError),
     ("machine limit", FlyMachineLimitError),
     ("payment method", FlyPaymentError),
     ("insufficient_capacity", FlyCapacityError),

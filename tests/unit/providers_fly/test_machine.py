@@ -8,6 +8,7 @@ import pytest
 from clients.fly.errors import (
     FlyCapacityError,
     FlyForeignError,
+    FlyHostError,
     FlyImageMissingError,
     FlyMachineLimitError,
     FlyNotFoundError,
@@ -484,8 +485,11 @@ def test_an_unreachable_host_is_said_so(sandbox: Sandbox) -> None:
     machines(sandbox)[0].host_status = "unreachable"
     assert machine.refresh()
     assert machine.outputs["drifted"] == ["host: unreachable"]
-    with pytest.raises(FlyUnhealthyError, match="pulumi up --replace"):
+    with pytest.raises(FlyHostError, match="pulumi up --replace"):
         machine.up(inputs())
+    with pytest.raises(FlyHostError, match="could not destroy machine"):
+        machine.delete()
+    assert {call["path"].rsplit("/", 1)[-1] for call in sandbox.journal("fly")}.isdisjoint({"cordon", "stop"})
 
 
 def test_no_error_text_holds_a_secret(sandbox: Sandbox) -> None:
