@@ -14,6 +14,8 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
 
+from providers.lifecycle import unknown
+
 PREFIX = "pf_"
 _REPLACE_ONLY = ("consumer", "generation")
 _RANDOM_BYTES = 32
@@ -26,7 +28,7 @@ class ApiKeyProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Report a replacement when the key's identity changes; an unknown alone is none."""
-        replaces = [key for key in _REPLACE_ONLY if not _unknown(news.get(key)) and olds.get(key) != news.get(key)]
+        replaces = [key for key in _REPLACE_ONLY if not unknown(news.get(key)) and olds.get(key) != news.get(key)]
         return DiffResult(changes=bool(replaces), replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -44,10 +46,6 @@ class ApiKeyProvider(ResourceProvider):
         """Return the state as it is: there is nothing else to ask."""
         inputs = {key: props[key] for key in _REPLACE_ONLY if key in props}
         return ReadResult(id_=id_, outs=dict(props), inputs=inputs)
-
-
-def _unknown(value: object) -> bool:
-    return isinstance(value, pulumi.output.Unknown)
 
 
 class ApiKey(Resource, module="credentials", name="ApiKey"):

@@ -24,7 +24,7 @@ from pulumi.dynamic import (
 from clients import better_stack
 from clients.better_stack import BetterStackClient, BetterStackNotFoundError, BetterStackUnclearError
 from clients.endpoints import World
-from providers.lifecycle import plain
+from providers.lifecycle import plain, unknown
 
 _REPLACE_ONLY = ("endpoints", "url")
 # Input → attribute of the API; also the order in which a drift is shown.
@@ -72,16 +72,16 @@ class MonitorProvider(ResourceProvider):
         """Refuse what the API would refuse, before anything is created."""
         failures = []
         timeout = news.get("request_timeout")
-        if not _unknown(timeout) and timeout not in _REQUEST_TIMEOUTS:
+        if not unknown(timeout) and timeout not in _REQUEST_TIMEOUTS:
             allowed = ", ".join(map(str, _REQUEST_TIMEOUTS))
             failures.append(CheckFailure("request_timeout", f"{timeout} is none of Better Stack's {allowed} seconds"))
-        if not _unknown(news.get("endpoints")) and news.get("endpoints") not in list(World):
+        if not unknown(news.get("endpoints")) and news.get("endpoints") not in list(World):
             failures.append(CheckFailure("endpoints", f'{news.get("endpoints")!r} is neither "real" nor "sandbox"'))
         return CheckResult(news, failures)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare with the last outputs; a removed setting is a change, an unknown alone never a replacement."""
-        replaces = [key for key in _REPLACE_ONLY if not _unknown(news.get(key)) and olds.get(key) != news.get(key)]
+        replaces = [key for key in _REPLACE_ONLY if not unknown(news.get(key)) and olds.get(key) != news.get(key)]
         return DiffResult(changes=bool(replaces or _changed(olds, news)), replaces=replaces, delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -128,6 +128,7 @@ class MonitorProvider(ResourceProvider):
         Raises:
             BetterStackError: it was not changed.
         """
+        news = plain(news)
         changed = {_ATTRIBUTES[key]: news.get(key) for key in _changed(olds, news)}
         return UpdateResult(outs=_outs(news, _client(news).update(id_, changed)))
 
@@ -172,10 +173,6 @@ def _same(key: str, old: Any, new: Any) -> bool:
     if key == "regions" and isinstance(old, list) and isinstance(new, list):
         return sorted(map(str, old)) == sorted(map(str, new))
     return bool(old == new)
-
-
-def _unknown(value: object) -> bool:
-    return isinstance(value, pulumi.output.Unknown)
 
 
 class Monitor(Resource, module="betterstack", name="Monitor"):

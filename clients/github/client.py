@@ -187,7 +187,7 @@ class GitHubClient:
             reply = self._transport.send(Call(method="GET", path=path, params=params or {}))
         except NoAnswerError as silence:
             raise from_silence(silence, what) from silence
-        if not reply.ok and reply.status not in tolerate:
+        if not reply.ok and (reply.status not in tolerate or is_rate_limit(reply)):
             raise from_reply(reply, what)
         return reply
 
