@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.captionacc import REPOSITORY
+from sandbox.github.models import Vault
 from sandbox.testing import Sandbox, running_sandbox
 from tests.support.cli_stack import CliStack
 
@@ -127,3 +128,26 @@ def test_wrong_token(sandbox: Sandbox, stack: CliStack) -> None:
     stack.variables["GITHUB_TOKEN"] = "wrong"
     assert "401 Bad credentials" in failed_destroy(stack, "--refresh")
     assert sandbox.github.secret(REPOSITORY, "PREFECT_API_KEY") == "first value"
+
+
+def test_environment_secret(sandbox: Sandbox, stack: CliStack) -> None:
+    """A secret of an environment goes there and nowhere else, and is removed again; no environment is an error."""
+    stack.program(
+        """
+        import pulumi
+        import pulumi_github as github
+
+        github.ActionsEnvironmentSecret(
+            "key", repository="captionacc", environment="production", secret_name="PREFECT_API_KEY",
+            value=pulumi.Output.secret("of production"),
+        )
+        """
+    )
+    assert "404" in stack.cli("up", "--yes", "--skip-preview").text
+    sandbox.github.repository(REPOSITORY).environments["production"] = Vault()
+    stack.up()
+    assert sandbox.github.secret(REPOSITORY, "PREFECT_API_KEY", "production") == "of production"
+    assert sandbox.github.secret(REPOSITORY, "PREFECT_API_KEY") is None
+    stack.preview("--refresh", "--expect-no-changes")
+    stack.destroy()
+    assert sandbox.github.secret(REPOSITORY, "PREFECT_API_KEY", "production") is None
