@@ -9,6 +9,7 @@ from sandbox.demo.report import heading, step, table
 from sandbox.demo.stack import DemoError, Stack
 from sandbox.demo.up import health_of
 from sandbox.demo.world import World
+from toolchain import docker_engine
 
 _READING = {"GET", "HEAD"}
 
@@ -27,7 +28,7 @@ def run(world: World) -> None:
         raise DemoError('could not roll the demo back: it was never deployed. Run "make demo" first.')
     before, seen = world.status(), len(world.journal())
     with step("2/3 pulumi destroy --refresh, stack sandbox"):
-        if code := stack.show(["destroy", "--refresh", "--yes", "--skip-preview"]):
+        if code := _destroy(stack):
             raise DemoError(
                 f"could not roll the demo back: pulumi ended with exit code {code}, the lines above say why. The "
                 'server is still there; mend it and run "make demo-rollback" again, it goes on from there.'
@@ -41,6 +42,15 @@ def run(world: World) -> None:
     if left:
         raise DemoError(f"could not roll everything back: {', '.join(left)} is still there.")
     print("\nNothing of the server is left; its history stays in the database for the next deployment.")
+
+
+def _destroy(stack: Stack) -> int:
+    """Refresh and destroy; without Docker the image, which only its plugin can read, is left out of the refresh."""
+    if docker_engine.answering_host() or not stack.holds("docker:index/image:Image"):
+        return stack.show(["destroy", "--refresh", "--yes", "--skip-preview"])
+    print("   No Docker engine answers: the image is not refreshed.")
+    without_image = ["refresh", "--yes", "--skip-preview", "--exclude", "**docker:index/image:Image**"]
+    return stack.show(without_image) or stack.show(["destroy", "--yes", "--skip-preview"])
 
 
 def _changes(calls: list[dict[str, Any]]) -> list[str]:

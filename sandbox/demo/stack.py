@@ -100,6 +100,11 @@ class Stack:
         changes: dict[str, int] = history[0].get("resourceChanges") or {}
         return {kind: count for kind, count in changes.items() if kind != "same" and count}
 
+    def holds(self, kind: str) -> bool:
+        """Tell whether the state holds a resource of that type."""
+        deployment = json.loads(self.run(["stack", "export"]))["deployment"]
+        return any(item["type"] == kind for item in deployment.get("resources") or [])
+
     def exists(self) -> bool:
         """Tell whether the stack was ever made."""
         return has_stack(self.home)
