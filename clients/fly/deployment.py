@@ -215,13 +215,18 @@ def _update(client: FlyClient, wanted: Wanted, previous: Machine, *, restart: bo
             client.machines.cordon(wanted.app, previous, nonce=lease.nonce)
             client.timing.sleep(DRAIN)
         try:
-            updated = apply(client, wanted.app, previous, wanted.request(), lease)
-            return watch.healthy(updated)
-        except FlyUnhealthyError as failure:
-            raise _put_back(client, wanted, previous, failure, lease, restart=restart) from None
-        finally:
-            if serves or previous.cordoned:
+            healthy = watch.healthy(apply(client, wanted.app, previous, wanted.request(), lease))
+        except FlyError as failure:
+            error: FlyError = failure
+            if isinstance(failure, FlyUnhealthyError):
+                error = _put_back(client, wanted, previous, failure, lease, restart=restart)
+            # A cordon that cannot be taken off is drift that the next refresh finds; the failure matters more.
+            with suppress(FlyError):
                 client.machines.uncordon(wanted.app, previous, nonce=lease.nonce)
+            raise error from None
+        if serves or previous.cordoned:
+            client.machines.uncordon(wanted.app, previous, nonce=lease.nonce)
+        return healthy
 
 
 def apply(client: FlyClient, app: str, previous: Machine, request: MachineRequest, lease: Lease) -> Machine:

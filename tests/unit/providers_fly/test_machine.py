@@ -199,6 +199,21 @@ def test_an_update_that_does_not_get_healthy_is_put_back(sandbox: Sandbox) -> No
     assert machine.up(inputs()) == "same"
 
 
+def test_a_cordon_that_stays_does_not_hide_why_the_update_failed(sandbox: Sandbox) -> None:
+    """The failure is told; the cordon is drift afterwards and mended by the next up."""
+    machine = engine().create(inputs())
+    sandbox.emulated.script(image="b" * 64, passing=False, output="no such table")
+    fault = sandbox.faults("fly").add("POST", "/uncordon$", times=None, status=422, body={"error": "no"})
+    with pytest.raises(FlyUnhealthyError, match="no such table"):
+        machine.up(inputs(config=config(image=OTHER_IMAGE), healthy_timeout=10))
+    assert fault.hits == 1
+    sandbox.faults("fly").clear()
+    assert machine.refresh()
+    assert machine.outputs["drifted"] == ["cordoned"]
+    assert machine.up(inputs()) == "update"
+    assert not machines(sandbox)[0].cordoned
+
+
 def test_an_update_whose_machine_gives_up_is_put_back_too(sandbox: Sandbox) -> None:
     """A version that exits at once, or cannot be booted, does not wait for its time to be over."""
     machine = engine().create(inputs())
