@@ -43,7 +43,8 @@ class GitHubSecrets(pulumi.ComponentResource):
     def __init__(self, name: str, args: GitHubSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(GITHUB_SECRETS, name, None, opts)
         depends_on = opts.depends_on if opts else None
-        child = pulumi.ResourceOptions(parent=self, depends_on=depends_on)
+        # Old and new share one name on GitHub: replacing must delete first, or the deletion would take the new value.
+        child = pulumi.ResourceOptions(parent=self, depends_on=depends_on, delete_before_replace=True)
         self.secrets = [
             _secret(f"{name}-{secret}", secret, value, args, child) for secret, value in args.values.items()
         ]

@@ -213,6 +213,13 @@ def test_the_server_gets_hashes_and_never_a_key(program: Program) -> None:
         assert f'"{name}": "' in values["PREFECT_FLY_API_KEYS"]
 
 
+def test_whatever_has_one_name_outside_is_deleted_before_it_is_replaced(program: Program) -> None:
+    """Secrets, machines, app, addresses and monitor: creating first would delete what was just made."""
+    for kind in (GITHUB_SECRET, SECRETS, MACHINE, APP, ADDRESS, MONITOR):
+        for item in program.of(kind):
+            assert item.options["delete_before_replace"] is True, item.name
+
+
 def test_rotation_accepts_both_generations_and_hands_out_the_current_one() -> None:
     """With current 2 and accepted [1, 2] the server knows eight keys and the consumers use the new ones."""
     program = run_program(flat_config(keys={"current": 2, "accepted": [1, 2]}))

@@ -96,6 +96,7 @@ class _Recorder(mocks.MockMonitor):
                 options={
                     "retain_on_delete": request.retainOnDelete,
                     "protect": request.protect,
+                    "delete_before_replace": request.deleteBeforeReplace,
                     "replace_on_changes": list(request.replaceOnChanges),
                     "additional_secret_outputs": list(request.additionalSecretOutputs),
                 },
