@@ -97,5 +97,7 @@ def installed_revisions(folder: Path) -> Revisions:
 
 
 def prefect_migrations(package: Path) -> Path:
-    """The folder of Prefect's Postgres migrations below its package folder."""
-    return package / "server" / "database" / "_migrations" / "versions" / "postgresql"
+    """The folder of Prefect's Postgres migrations below its package folder; early 3.x had it under another name."""
+    database = package / "server" / "database"
+    folder = database / "_migrations"
+    return (folder if folder.is_dir() else database / "migrations") / "versions" / "postgresql"
