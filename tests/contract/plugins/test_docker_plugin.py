@@ -212,6 +212,7 @@ def test_the_password_is_nowhere_in_plain(stack: CliStack, image: str) -> None:
     """State and output hold neither the password nor its base64; the state does hold the image's name."""
     program(stack, image)
     text = stack.up() + stack.preview("--diff")
+    assert "ciphertext" in stack.resource(IMAGE)["outputs"]["__inputs"]
     program(stack, image, password="wrong", build={"args": {"WHO": "x"}})
     text += stack.up(expect=1)
     for place in (stack.state(), text):
