@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from sandbox.demo.stack import ROOT
-from sandbox.postgres import PostgresServer
+from sandbox.demo.world import World
 from tests.support.containers import require_docker
 
 pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.timeout(1500)]
@@ -40,12 +43,20 @@ class Demo:
 
     def runs(self) -> list[str]:
         """State and number of tasks of every flow run that Postgres holds."""
-        server = PostgresServer(self.home / "postgres")
         sql = (
             "SELECT f.state_type || ':' || (SELECT count(*) FROM prefect.task_run t WHERE t.flow_run_id = f.id "
             "AND t.state_type = 'COMPLETED') FROM prefect.flow_run f WHERE f.state_type = 'COMPLETED'"
         )
-        return server.execute(sql).split()
+        return asyncio.run(self._fetch(sql))
+
+    async def _fetch(self, sql: str) -> list[str]:
+        environment = World(self.home).environment()
+        tls = ssl.create_default_context(cafile=environment["SANDBOX_DATABASE_CA_FILE"])
+        connection = await asyncpg.connect(environment["SANDBOX_DATABASE_URL"].partition("?")[0], ssl=tls)
+        try:
+            return [str(row[0]) for row in await connection.fetch(sql)]
+        finally:
+            await connection.close()
 
     def processes(self) -> list[int]:
         """Ids of the live processes whose environment or command line names this demo's home."""
