@@ -6,7 +6,6 @@ The older release comes from `older.lock`, made as of September 2024 (docs/upgra
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,7 +42,7 @@ class OldHistory:
 
 
 @pytest.fixture
-def old_history(postgres: PostgresServer, fresh_database: str, tmp_path: Path) -> Iterator[OldHistory]:
+def old_history(postgres: PostgresServer, fresh_database: str, tmp_path: Path) -> OldHistory:
     """The older release knows no search_path, so the database gives it one while it is at work."""
     name = urlsplit(fresh_database).path.removeprefix("/")
     postgres.execute("CREATE SCHEMA prefect AUTHORIZATION prefect; CREATE EXTENSION pg_trgm SCHEMA extensions", name)
@@ -58,7 +57,7 @@ def old_history(postgres: PostgresServer, fresh_database: str, tmp_path: Path) -
     done = run_client(HERE / "clients" / "history.py", environ, python=python, timeout=180)
     assert result_of(done) == {"result": [0, 2, 4]}
     postgres.execute(f"ALTER DATABASE {name} RESET search_path")
-    yield OldHistory(fresh_database, name, python)
+    return OldHistory(fresh_database, name, python)
 
 
 def test_upgrade_and_back(postgres: PostgresServer, old_history: OldHistory, tmp_path: Path) -> None:

@@ -35,5 +35,5 @@ def running_redis(home: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
-        if process.stdout:
+        if process.stdout is not None:
             process.stdout.close()
