@@ -101,7 +101,7 @@ class WorkflowRedeploy:
             GitHubError: GitHub refused.
         """
         deadline = self._rt.clock() + timeout
-        running = self.in_flight()
+        running = self._look_twice()
         if running and running.status not in _NOT_BEGUN and running.started_at < secrets_written_at:
             self._rt.progress.say(f"a run of ours began before the secrets were written; waiting for it: {running.url}")
             self._follow(running, deadline)
@@ -110,6 +110,14 @@ class WorkflowRedeploy:
             self._rt.progress.say(f"following the run that was started before: {running.url}")
         started = running or self._dispatch()
         return Finished(run=_successful(self._follow(started, deadline), self._workflow), attached=running is not None)
+
+    def _look_twice(self) -> Run | None:
+        """Look for a run of ours, a poll apart: one that a killed verb has just dispatched may not be listed yet."""
+        for _ in self._rt.until(self._rt.poll):
+            found = self.in_flight()
+            if found:
+                return found
+        return None
 
     def in_flight(self) -> Run | None:
         """Return our newest run that has no conclusion yet, None when there is none.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +30,7 @@ OURS = {
     "PREFECT_API_AUTH_STRING": "o:pf_canary",
 }
 MARKER = "PREFECT_FLY_OWNER_0123456789AB"
+ROOT = Path(__file__).parents[3]
 DEAD = "http://127.0.0.1:9/health"
 
 
@@ -116,6 +121,23 @@ def test_redeploy_reports_the_run(verbs: Verbs) -> None:
     assert list(report) == ["run_id", "url", "conclusion", "started_at", "finished_at"]
     assert (report["conclusion"], report["url"].endswith(f"/actions/runs/{report['run_id']}")) == ("success", True)
     assert 0 < report["started_at"] <= report["finished_at"]
+
+
+def test_a_redeploy_that_was_killed_is_joined(verbs: Verbs) -> None:
+    """A real process, killed without warning while it waits, is followed by one that goes on with the same run."""
+    verbs.sandbox.github.script(queued=1.0, running=60.0, invisible=0.3, times=None)
+    flags = ["--mode", "workflow", "--app", ORCHESTRATOR, "--repository", REPOSITORY, "--workflow", WORKFLOW]
+    argv = [sys.executable, "-m", "ops", "redeploy", *flags, "--endpoints", "sandbox"]
+    environ = os.environ | verbs.sandbox.env()
+    with subprocess.Popen(argv, cwd=ROOT, env=environ, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as killed:
+        try:
+            until(lambda: verbs.dispatches() == 1, 20)
+        finally:
+            killed.send_signal(signal.SIGKILL)
+    report = verbs.run("redeploy", *flags, "--timeout", "600")
+    assert report is not None
+    assert [run.id for run in verbs.sandbox.github.repositories[REPOSITORY].runs] == [report["run_id"]]
+    assert verbs.dispatches() == 1
 
 
 def test_redeploy_by_machines_needs_no_github(verbs: Verbs) -> None:
