@@ -16,9 +16,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import docker
 from docker.errors import DockerException, ImageNotFound
 
-import docker
 from toolchain.errors import BuildFailedError
 from toolchain.locks import only_one
 from toolchain.places import KEEP, ROOT

@@ -17,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 
-import docker
 from sandbox.images import Images
 from sandbox.machines.driver import BootError, Exit, ImageNotFoundError, Launch, Log, Output
 from sandbox.machines.process import ProcessDriver, ProcessProgram

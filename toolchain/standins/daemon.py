@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import docker
 from docker.errors import APIError, DockerException
 
-import docker
 from toolchain.standins.buildkit import lines_of
 from toolchain.standins.context import Context
 from toolchain.standins.server import PluginError

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import docker
 import pytest
 
-import docker
 from sandbox.core.clock import Clock
 from sandbox.core.journal import Journal
 from sandbox.core.service import Core

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 import requests
 
-import docker
 from tests.support.cli_stack import CliStack
 from tests.support.containers import require_docker
 from toolchain.registry import Registry, running_registry
