@@ -12,10 +12,13 @@ import os
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 STARTED = time.time()
 HASHES: dict[str, str] = json.loads(os.environ.get("PREFECT_FLY_API_KEYS", "{}"))
-USES = {name: {"accepted": 0, "refused": 0, "last_accepted": None, "client_version": "3.8.8"} for name in HASHES}
+USES: dict[str, dict[str, Any]] = {
+    name: {"accepted": 0, "refused": 0, "last_accepted": None, "client_version": "3.8.8"} for name in HASHES
+}
 
 
 def accepted_name(header: str) -> str | None:
@@ -50,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         if name is None:
             self.answer(401, {"detail": "Unauthorized"})
             return
-        USES[name]["accepted"] = int(USES[name]["accepted"] or 0) + 1
+        USES[name]["accepted"] = USES[name]["accepted"] + 1
         USES[name]["last_accepted"] = time.time()
         self.answer(200, {"keys": USES, "started_at": STARTED} if self.path == "/gate/keys" else [])
 
