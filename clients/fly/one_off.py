@@ -17,6 +17,7 @@ from clients.fly.deployment import destroy
 from clients.fly.errors import (
     FlyConflictError,
     FlyError,
+    FlyNotFoundError,
     FlyTimedOutError,
     FlyTransientError,
     FlyUnhealthyError,
@@ -151,9 +152,12 @@ def _create(client: FlyClient, request: OneOffRequest) -> Machine:
 
 
 def _start(client: FlyClient, request: OneOffRequest, machine: Machine) -> None:
-    """Start it, once the host has prepared it: a machine made with skip_launch is "creating" for a moment."""
-    machine = Watch(client=client, app=request.app, within=_STARTABLE_WITHIN).settled(machine)
+    """Start it, once the host has prepared it: a machine made with skip_launch is "created" for a moment."""
     deadline = client.timing.clock() + _STARTABLE_WITHIN
+    machine = Watch(client=client, app=request.app, within=_STARTABLE_WITHIN).settled(machine)
+    while machine.state == "created" and client.timing.clock() < deadline:
+        client.timing.sleep(0.5)
+        machine = client.machines.get(request.app, machine.id)
     while True:
         try:
             client.machines.start(request.app, machine)
@@ -162,6 +166,9 @@ def _start(client: FlyClient, request: OneOffRequest, machine: Machine) -> None:
             if client.timing.clock() >= deadline:
                 raise
             client.timing.sleep(1.0)
+        except FlyNotFoundError:
+            # The answer to an earlier attempt was lost: it has run already, and its machine is gone.
+            return
         else:
             return
 

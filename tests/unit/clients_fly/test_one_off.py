@@ -124,6 +124,15 @@ def test_an_unclear_answer_anywhere_runs_the_program_once(
     assert live(sandbox) == []
 
 
+def test_a_start_that_was_done_although_its_answer_was_lost_counts(sandbox: Sandbox) -> None:
+    """The program may be over and its machine gone before the start is repeated: a 404 then is no failure."""
+    sandbox.emulated.script(arguments=("migrate",), exit_code=5)
+    sandbox.faults("fly").add("POST", "/start$", drop_answer=True)
+    sandbox.faults("fly").add("POST", "/start$", status=429, headers={"Retry-After": "10"})
+    assert run_one_off(client_of(sandbox), request()).exit_code == 5
+    assert len(sandbox.emulated.launches) == 1
+
+
 def test_a_machine_that_cannot_be_started_is_removed(sandbox: Sandbox) -> None:
     """A refusal after the create leaves nothing behind."""
     sandbox.faults("fly").add("POST", "/start$", times=None, status=422, body={"error": "no"})
