@@ -53,17 +53,20 @@ class FlyApp(pulumi.ComponentResource):
             owner=args.owner,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        inside = pulumi.ResourceOptions(parent=self, replace_with=[app])
         addresses = [
             IpAddress(
                 f"{name}-{kind}",
                 endpoints=args.world.value,
                 app=app.name,
                 kind=kind,
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=inside,
             )
             for kind in _ADDRESS_KINDS
         ]
         self.app, self.app_id = app.name, app.app_id
+        # Whatever is in the app goes when the app is replaced, and must be made again with it.
+        self.resource = app
         self.resources: list[pulumi.Resource] = [app, *addresses]
         self.addresses = pulumi.Output.all(*[address.address for address in addresses])
         self.register_outputs({"app": self.app, "addresses": self.addresses})

@@ -12,6 +12,7 @@ from typing import Any
 
 import pulumi
 
+from components.fly_app import FlyApp
 from components.machine_config import api_machine, services_machine
 from providers.fly_machine import Machine
 from settings import Settings
@@ -24,14 +25,14 @@ class FlyMachinesArgs:
 
     Attributes:
         settings: sizes, regions and everything the machines' configuration is made of.
-        app: name of the app.
+        app: the app; its machines are made again when it is.
         image: image by digest.
         secrets_version: version of the app's secrets that the machines must see.
         secrets_fingerprint: changes when a secret's value does, so that the machines are updated.
     """
 
     settings: Settings
-    app: pulumi.Input[str]
+    app: FlyApp
     image: pulumi.Input[str]
     secrets_version: pulumi.Input[int]
     secrets_fingerprint: pulumi.Input[str]
@@ -48,7 +49,7 @@ class FlyMachines(pulumi.ComponentResource):
         before = opts.depends_on if opts else None
         self.machines: dict[str, Machine] = {}
         for key, region, role in machine_keys(args.settings):
-            child = pulumi.ResourceOptions(parent=self, depends_on=before)
+            child = pulumi.ResourceOptions(parent=self, depends_on=before, replace_with=[args.app.resource])
             machine = _machine(f"{name}-{key}", region, role, args, child)
             self.machines[key] = machine
             before = [machine]
@@ -79,7 +80,7 @@ def _machine(machine_name: str, region: str, role: str, args: FlyMachinesArgs, o
     return Machine(
         machine_name,
         endpoints=settings.world.value,
-        app=args.app,
+        app=args.app.app,
         name=machine_name,
         region=region,
         config=pulumi.Output.from_input(args.image).apply(configure),

@@ -27,6 +27,7 @@ class FlySecretsArgs:
         absent: names that must not be set at all.
         owner: the stack's mark.
         take_over: replace names that someone else set.
+        app_resource: the app, where it is ours: its secrets are made again when it is.
     """
 
     world: World
@@ -35,6 +36,7 @@ class FlySecretsArgs:
     absent: Sequence[str] = ()
     owner: str
     take_over: bool = False
+    app_resource: pulumi.Resource | None = None
 
     def __post_init__(self) -> None:
         if both := sorted(set(self.values) & set(self.absent)):
@@ -58,7 +60,11 @@ class FlySecrets(pulumi.ComponentResource):
             absent=list(args.absent),
             owner=args.owner,
             take_over=args.take_over,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=opts.depends_on if opts else None,
+                replace_with=[args.app_resource] if args.app_resource else None,
+            ),
         )
         self.version = self.resource.version
         self.fingerprint = self.resource.fingerprint

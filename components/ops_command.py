@@ -59,7 +59,9 @@ def ops_command(
         delete=text if runs_on == "delete" else None,
         environment=dict(environment) if environment else None,
         triggers=list(triggers) if triggers else None,
-        logging=local.Logging.NONE,
+        # Standard error is for people: progress, and a run's URL while it waits for approval. The report on standard
+        # output stays in the state (docs/adr/0005).
+        logging=local.Logging.STDERR,
         add_previous_output_in_env=False,
         opts=opts,
     )

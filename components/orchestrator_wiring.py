@@ -61,6 +61,8 @@ class OrchestratorWiring(pulumi.ComponentResource):
             {
                 **redeploy_flags(settings, settings.orchestrator.rollback),
                 "health-url": settings.orchestrator.health_url,
+                # Lets a 404 prove that the orchestrator's app is gone.
+                "org": settings.fly.org if settings.mode == "self-hosted" else None,
             },
             runs_on="delete",
             opts=pulumi.ResourceOptions(parent=self, depends_on=_below_bookend(args)),

@@ -55,13 +55,13 @@ class PrefectServer(pulumi.ComponentResource):
         image = DockerImage(
             name, DockerImageArgs(image=settings.image, app=self.app.app, app_id=self.app.app_id), parent
         )
-        self.secrets = _secrets(name, args, self.app.app, parent)
+        self.secrets = _secrets(name, args, self.app, parent)
         migrated = _migrate(name, settings, self, image.reference)
         machines = FlyMachines(
             name,
             FlyMachinesArgs(
                 settings=settings,
-                app=self.app.app,
+                app=self.app,
                 image=image.reference,
                 secrets_version=self.secrets.version,
                 secrets_fingerprint=self.secrets.fingerprint,
@@ -80,7 +80,7 @@ def _app(name: str, settings: Settings, opts: pulumi.ResourceOptions) -> FlyApp:
     return FlyApp(name, args, opts)
 
 
-def _secrets(name: str, args: PrefectServerArgs, app: pulumi.Input[str], opts: pulumi.ResourceOptions) -> FlySecrets:
+def _secrets(name: str, args: PrefectServerArgs, app: FlyApp, opts: pulumi.ResourceOptions) -> FlySecrets:
     settings = args.settings
     values: dict[str, pulumi.Input[str]] = {
         DATABASE_SECRET: settings.database_url,
@@ -94,7 +94,8 @@ def _secrets(name: str, args: PrefectServerArgs, app: pulumi.Input[str], opts: p
         name,
         FlySecretsArgs(
             world=settings.world,
-            app=app,
+            app=app.app,
+            app_resource=app.resource,
             values=values,
             owner=settings.owner,
             take_over=settings.fly.adopt_existing,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -56,6 +55,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # The engine runs Commands in a process group of their own: an urgent line on the terminal must not stop us there.
-    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     sys.exit(main())

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         OpsError: it still uses the server, or nobody can tell; run it again.
     """
     if rt.environ.get(SKIP_VARIABLE) == "1":
-        rt.progress.urgent(f"{SKIP_VARIABLE}=1: the orchestrator is left as it is and may still be using the server")
+        rt.progress.say(f"{SKIP_VARIABLE}=1: the orchestrator is left as it is and may still be using the server")
         return {"detached": False, "why": "skipped"}
     endpoint = HealthEndpoint(args.health_url, rt.world)
     try:
@@ -126,5 +126,5 @@ def _settle(endpoint: HealthEndpoint, rt: Runtime) -> Reading:
         reading = endpoint.read()
         if reading.prefect == NOT_CONFIGURED:
             break
-        rt.progress.waiting(f'waiting for "{NOT_CONFIGURED}", health says {reading.said}; {left:.0f} s left')
+        rt.progress.waiting(f'waiting for "{NOT_CONFIGURED}", health says {reading.said}', left)
     return reading

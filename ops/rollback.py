@@ -61,7 +61,7 @@ def _wait(app: str, endpoint: HealthEndpoint, timeout: float, rt: Runtime) -> No
         reading = endpoint.read()
         if reading.prefect == NOT_CONFIGURED:
             return
-        rt.progress.waiting(f'waiting for "{NOT_CONFIGURED}", health says {reading.said}; {left:.0f} s left')
+        rt.progress.waiting(f'waiting for "{NOT_CONFIGURED}", health says {reading.said}', left)
     raise OpsError(
         f'could not roll back orchestrator "{app}": its secrets are unset and its machines restarted, but its '
         f'health at {endpoint.url} says {reading.said} instead of "{NOT_CONFIGURED}". See whether its image or '

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TextIO
 
 from clients.endpoints import World
 
 _QUIET_SECONDS = 10.0
-_TERMINAL = Path("/dev/tty")
 
 
 class Progress:
-    """Plain lines on standard error: seconds since the start, then what is going on.
+    """Plain lines on standard error, which the engine shows as they come: seconds since the start, and what goes on.
 
     Args:
         stream: where to.
         clock: any clock in seconds.
-        terminal: opened for `urgent` lines; the engine keeps a Command's standard error to itself until it fails.
     """
 
-    def __init__(
-        self,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        terminal: Path | None = _TERMINAL,
-    ) -> None:
-        self._stream = stream
-        self._clock, self._terminal = clock, terminal
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
         self._began = clock()
         self._last_line, self._last_text = self._began - _QUIET_SECONDS, ""
 
@@ -44,18 +34,16 @@ class Progress:
         stream.write(f"{self._clock() - self._began:5.0f} s  {text}\n")
         stream.flush()
 
-    def waiting(self, text: str) -> None:
-        """Print one line when it says something new, or when nothing was printed for 10 seconds."""
-        if text != self._last_text or self._clock() - self._last_line >= _QUIET_SECONDS:
-            self.say(text)
+    def waiting(self, text: str, left: float | None = None) -> None:
+        """Print one line when it says something new, or when nothing was printed for 10 seconds.
 
-    def urgent(self, text: str) -> None:
-        """Print one line that a person must see while the engine is still waiting, on the terminal if there is one."""
-        self.say(text)
-        if self._terminal is None or (self._stream or sys.stderr).isatty():
-            return
-        with contextlib.suppress(OSError), self._terminal.open("w") as terminal:
-            terminal.write(f"\r\n{text}\r\n")
+        Args:
+            text: what is waited for.
+            left: seconds until the wait is given up; a countdown alone says nothing new.
+        """
+        if text != self._last_text or self._clock() - self._last_line >= _QUIET_SECONDS:
+            self.say(text if left is None else f"{text}; {left:.0f} s left")
+            self._last_text = text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         if not problem:
             rt.progress.say("the orchestrator is healthy" + (" and the server saw its key" if server else ""))
             return {"health": HEALTHY, "verified": True}
-        rt.progress.waiting(f"{problem.partition('. ')[0]}; {left:.0f} s left")
+        rt.progress.waiting(problem.partition(". ")[0], left)
     raise OpsError(problem)
 
 

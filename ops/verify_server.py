@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         if not problem:
             rt.progress.say(f"{args.url} is ready, closed to strangers, and takes our key")
             return {"url": args.url, "verified": True}
-        rt.progress.waiting(f"{problem}; {left:.0f} s left")
+        rt.progress.waiting(problem, left)
     raise OpsError(
         f'could not verify server "{args.url}": {problem}, still so after {args.timeout:.0f} s. Read its log (app '
         f'"{args.app}", for example "fly logs -a {args.app}"), mend the cause, then run "pulumi up" again.'

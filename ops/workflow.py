@@ -187,9 +187,9 @@ class WorkflowRedeploy:
             if run.finished:
                 return run
             if run.status == "waiting" and not told:
-                self._rt.progress.urgent(f"the run waits for an approval: {run.url}")
+                self._rt.progress.say(f"the run waits for an approval: {run.url}")
                 told = True
-            self._rt.progress.waiting(f"run {run.id} is {run.status}, {left:.0f} s left")
+            self._rt.progress.waiting(f"run {run.id} is {run.status}", left)
             run = self._again(run)
         raise OpsError(
             f'could not finish run "{run.id}" of {self._workflow}: it is still {run.status}: {run.url}. '

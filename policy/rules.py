@@ -43,8 +43,8 @@ def commands_are_quiet(resource: Resource) -> Iterator[str]:
     """A Command's output is streamed in clear whatever its secretness, and handed on by default."""
     if resource.type != COMMAND:
         return
-    if known(resource.props, "logging", "none") != "none":
-        yield "its output would be streamed to the log in clear. Set logging=Logging.NONE."
+    if known(resource.props, "logging", "stderr") not in {"none", "stderr"}:
+        yield "its report would be streamed to the log. Set logging=Logging.STDERR, which shows progress only."
     # Absent means true: the plugin's default hands the output on.
     if known(resource.props, "addPreviousOutputInEnv", True):
         yield "it would see its previous output in its environment. Set add_previous_output_in_env=False."

@@ -18,7 +18,7 @@ class Surroundings:
         self._stream = io.StringIO()
         self.rt = Runtime(
             world=World.SANDBOX,
-            progress=Progress(self._stream, clock.time, terminal=None),
+            progress=Progress(self._stream, clock.time),
             environ=dict(environ or {}),
             poll=5.0,
             clock=clock.time,

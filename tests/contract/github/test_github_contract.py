@@ -52,7 +52,7 @@ def client(sandbox: Sandbox) -> GitHubClient:
 
 @pytest.fixture
 def rt(sandbox: Sandbox) -> Runtime:
-    progress = Progress(io.StringIO(), terminal=None)
+    progress = Progress(io.StringIO())
     return Runtime(world=World.SANDBOX, progress=progress, environ=sandbox.env(), poll=0.05)
 
 

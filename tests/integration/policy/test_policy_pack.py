@@ -25,14 +25,14 @@ local.Command(
     "leaky",
     create="true",
     environment={"PREFECT_FLY_VERIFY_KEY": "verify:pf_canary"},
-    logging=local.Logging.NONE,
+    logging=local.Logging.STDERR,
     add_previous_output_in_env=False,
 )
 local.Command(
     "tight",
     create="true",
     environment={"PREFECT_FLY_VERIFY_KEY": pulumi.Output.secret("verify:pf_canary")},
-    logging=local.Logging.NONE,
+    logging=local.Logging.STDERR,
     add_previous_output_in_env=False,
 )
 local.Command("loud", create="true", opts=pulumi.ResourceOptions(protect=True))

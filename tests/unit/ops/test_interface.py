@@ -137,7 +137,7 @@ def test_a_stack_of_the_other_world_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_waiting_prints_news_at_once_and_repeats_every_ten_seconds() -> None:
     """The same text is printed again only after 10 seconds of silence; a new one immediately."""
     clock, stream = FakeClock(now=0.0), io.StringIO()
-    progress = Progress(stream, clock.time, terminal=None)
+    progress = Progress(stream, clock.time)
     for _ in range(25):
         progress.waiting("queued")
         clock.sleep(1)
@@ -150,18 +150,22 @@ def test_waiting_prints_news_at_once_and_repeats_every_ten_seconds() -> None:
     ]
 
 
-def test_an_urgent_line_reaches_the_terminal(tmp_path: Path) -> None:
-    """What a person must see while the engine waits is written to the terminal as well; without one nothing fails."""
-    terminal, stream = tmp_path / "tty", io.StringIO()
-    Progress(stream, FakeClock().time, terminal=terminal).urgent("approve: https://x")
-    assert "approve: https://x" in terminal.read_text(encoding="utf-8")
-    Progress(stream, FakeClock().time, terminal=tmp_path / "absent" / "tty").urgent("approve: https://x")
-    assert stream.getvalue().count("approve: https://x") == 2
+def test_a_countdown_alone_is_no_news() -> None:
+    """Seconds left are shown with each line, but do not make one."""
+    clock, stream = FakeClock(now=0.0), io.StringIO()
+    progress = Progress(stream, clock.time)
+    for second in range(12):
+        progress.waiting("run 1 is queued", 60.0 - second)
+        clock.sleep(1)
+    assert stream.getvalue().splitlines() == [
+        "    0 s  run 1 is queued; 60 s left",
+        "   10 s  run 1 is queued; 50 s left",
+    ]
 
 
 def test_until_looks_once_more_at_the_deadline() -> None:
     """The last look is at the deadline itself, so that what came in the last interval still counts."""
     clock = FakeClock(now=0.0)
-    rt = Runtime(world=World.SANDBOX, progress=Progress(terminal=None), poll=5.0, clock=clock.time, sleep=clock.sleep)
+    rt = Runtime(world=World.SANDBOX, progress=Progress(), poll=5.0, clock=clock.time, sleep=clock.sleep)
     assert list(rt.until(12)) == [12, 7, 2, 0]
     assert list(rt.until(0)) == [0]

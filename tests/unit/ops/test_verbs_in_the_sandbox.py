@@ -95,7 +95,7 @@ def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         return "healthy" if wired else "not_configured"
 
     def fast_runtime(world: World) -> Runtime:
-        return Runtime(world=world, progress=Progress(terminal=None), environ=running.env() | extra, poll=0.05)
+        return Runtime(world=world, progress=Progress(), environ=running.env() | extra, poll=0.05)
 
     extra: dict[str, str] = {}
     options = FlyOptions(org=ORG, exact_rate_limits=True)
@@ -287,7 +287,7 @@ def test_doctor_finds_nothing_wrong_in_a_good_world(verbs: Verbs) -> None:
 def test_doctor_tells_problems_and_shows_no_secret(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each broken thing is a line of its own, one failing look does not hide the others, and no token is printed."""
     environ = verbs.sandbox.env() | {"GITHUB_TOKEN": "ghp_canary", "BETTERSTACK_API_TOKEN": "canary"}
-    broken = Runtime(world=World.SANDBOX, progress=Progress(terminal=None), environ=environ, poll=0.05)
+    broken = Runtime(world=World.SANDBOX, progress=Progress(), environ=environ, poll=0.05)
     monkeypatch.setattr(program, "runtime", lambda _world: broken)
     verbs.health_url = DEAD
     assert doctor(verbs) is None

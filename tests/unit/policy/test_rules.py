@@ -24,7 +24,7 @@ def secret(value: Any) -> dict[str, Any]:
 
 
 def command(**changes: Any) -> dict[str, Any]:
-    return {"create": "exec x", "logging": "none", "addPreviousOutputInEnv": False, **changes}
+    return {"create": "exec x", "logging": "stderr", "addPreviousOutputInEnv": False, **changes}
 
 
 def machine(**changes: Any) -> dict[str, Any]:
