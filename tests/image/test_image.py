@@ -1,0 +1,134 @@
+"""The image itself: built from checkouts with different umasks, migrated, and served in 256 MB with 512 MB swap."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+from docker.models.containers import Container
+
+from tests.image.conftest import KEYS
+from tests.support.containers import require_docker
+from tests.support.prefect_server import (
+    SOURCE,
+    START_SECONDS,
+    Program,
+    database_environment,
+    hashed,
+    result_of,
+    run_client,
+)
+from toolchain.base_image import ensure_base
+from toolchain.docker_engine import build_network
+from toolchain.standins.context import Context
+from toolchain.standins.daemon import build
+
+pytestmark = [pytest.mark.containers, pytest.mark.prefect]
+
+TAG = "prefect-fly/image-test:1"
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[docker.DockerClient]:
+    with closing(docker.DockerClient(base_url=require_docker(), version="auto", timeout=600)) as client:
+        yield client
+
+
+def made(engine: docker.DockerClient, folder: Path) -> str:
+    """Build a folder as the program does and give the image's id."""
+    host = require_docker()
+    args = {"args": {"BASE_IMAGE": ensure_base(host)}, "platform": "linux/amd64", "network": build_network(host)}
+    build(engine, {"imageName": TAG, "build": args}, Context(str(folder), None), lambda _line: None)
+    return str(engine.images.get(TAG).id)
+
+
+@pytest.fixture(scope="module")
+def image(engine: docker.DockerClient) -> str:
+    return made(engine, SOURCE)
+
+
+def test_same_image_under_another_umask(engine: docker.DockerClient, image: str, tmp_path: Path) -> None:
+    """A checkout whose files have other modes gives the same image."""
+    clone = tmp_path / "clone"
+    shutil.copytree(SOURCE, clone, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in clone.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    assert made(engine, clone) == image
+
+
+def test_what_is_in_it(engine: docker.DockerClient, image: str) -> None:
+    """A numeric user, an init first, labels, and nothing in the history that looks like a credential."""
+    config = engine.images.get(image).attrs["Config"]
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"][:2] == ["/opt/prefect-server/bin/dumb-init", "--"]
+    assert config["Cmd"] == ["serve"]
+    assert config["Labels"]["org.opencontainers.image.version"] == "3.8.8"
+    assert not [each for each in config["Env"] if any(word in each for word in ("KEY", "PASSWORD", "_URL", "TOKEN"))]
+
+
+@contextmanager
+def container(
+    engine: docker.DockerClient, image: str, verb: str, environ: dict[str, str], *, memory: int, swap: int
+) -> Iterator[Container]:
+    """Run a verb as Fly would, with this much memory and swap (MB)."""
+    running = engine.containers.run(
+        image,
+        [verb],
+        environment=environ,
+        network_mode="host",
+        detach=True,
+        mem_limit=memory * MEGABYTE,
+        memswap_limit=(memory + swap) * MEGABYTE,
+    )
+    try:
+        yield running
+    finally:
+        running.remove(force=True)
+
+
+def test_small_machine(engine: docker.DockerClient, image: str, fresh_database: str, tmp_path: Path) -> None:
+    """Migrated in one container, served in another of 256 MB with 512 MB swap: fifty flow runs, the UI, a clean end."""
+    program = Program(tmp_path, database_environment(fresh_database) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)})
+    environ = {
+        **program.environ,
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+        "PREFECT_SERVER_API_PORT": str(program.port),
+        "PREFECT_FLY_METRICS_PORT": str(program.metrics_port),
+    }
+    with container(engine, image, "migrate", environ, memory=1024, swap=0) as migration:
+        assert migration.wait(timeout=120)["StatusCode"] == 0, migration.logs().decode()
+    with container(engine, image, "serve", environ, memory=256, swap=512) as serving:
+        wait_until_ready(program, serving)
+        key = KEYS["orchestrator"]
+        client = program.client_environment(PREFECT_API_KEY=key, PREFECT_API_AUTH_STRING=f"orchestrator:{key}")
+        load = Path(__file__).parent / "clients" / "load.py"
+        assert result_of(run_client(load, client, "50", "10", timeout=200))["completed"] == 50
+        page = requests.get(f"{program.url}/v2/", timeout=20)
+        assert page.status_code == 200
+        assert "<script" in page.text
+        processes = serving.top()["Processes"]
+        assert all(row[0] in {"10001", "10001:10001"} for row in processes)
+        assert "dumb-init" in processes[0][-1]
+        serving.stop(timeout=30)
+        serving.reload()
+        state = serving.attrs["State"]
+        assert not state["OOMKilled"]
+        assert state["ExitCode"] == 143  # SIGTERM's, passed on by the init; 137 would be a kill
+
+
+def wait_until_ready(program: Program, serving: Container) -> None:
+    """Return when the server in the container is ready."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(requests.ConnectionError, requests.Timeout):
+            if requests.get(f"{program.api_url}/ready", timeout=5).ok:
+                return
+        time.sleep(0.2)
+    raise AssertionError(serving.logs().decode())
