@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clients.fly.client import FlyClient
 from clients.fly.config import has_checks
@@ -17,12 +17,44 @@ POLL = 1.0
 WITHOUT_CHECKS = 5.0
 """Seconds for which a machine that has no checks must stay started."""
 
+CRASHES = 3
+"""Ends of its own accord after which a machine that is started again and again is not waited for any longer; once or
+twice may be a database that was away for a moment."""
+
 _NEW_FOR = 10.0
 _GAVE_UP = frozenset({"failed", "launch_failed", "stopped", "suspended", "destroyed"})
 
 
 def _nothing() -> None:
     """Keep no lease."""
+
+
+@dataclass
+class _Ends:
+    """How often a machine's program ended of its own accord since `since` (unix milliseconds; None: the first look)."""
+
+    since: int | None
+    _known: set[int] = field(default_factory=set)
+
+    def more(self, machine: Machine) -> bool:
+        """Look at the machine; tell whether there are new ones. The API keeps only the newest events."""
+        if self.since is None:
+            # What a previous version did says nothing about this one.
+            self.since = _latest(machine)
+            return False
+        exits = [event for event in machine.events if event.type == "exit" and event.timestamp > self.since]
+        new = {event.timestamp for event in exits if event.exit and not event.exit.requested_stop} - self._known
+        self._known |= new
+        return bool(new)
+
+    @property
+    def loop(self) -> bool:
+        """Tell whether they are too many to wait for another start."""
+        return len(self._known) >= CRASHES
+
+
+def _latest(machine: Machine) -> int | None:
+    return max((event.timestamp for event in machine.events), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +79,15 @@ class Watch:
         An empty list of checks is not passing where the config asks for checks.
 
         Raises:
-            FlyUnhealthyError: not in time, or it gave up; the text has what the checks and the log said.
+            FlyUnhealthyError: not in time, it gave up, or its program ends again and again; the text has what the
+                checks and the log said.
         """
         deadline = self.client.timing.clock() + self.within
-        started = self._started(machine, deadline)
-        if not has_checks(started.config):
-            deadline = self.client.timing.clock() + WITHOUT_CHECKS
-        return self._passing(started, deadline)
+        ends = _Ends(_latest(machine))
+        started = self._started(machine, deadline, ends)
+        if has_checks(started.config):
+            return self._passing(started, deadline, ends)
+        return self._steady(started, deadline, ends)
 
     def settled(self, machine: Machine) -> Machine:
         """Return the machine once it is in no passing state (starting, stopping, replacing, …).
@@ -92,7 +126,7 @@ class Watch:
                 raise
         return False
 
-    def _started(self, machine: Machine, deadline: float) -> Machine:
+    def _started(self, machine: Machine, deadline: float, ends: _Ends) -> Machine:
         new_until = self.client.timing.clock() + _NEW_FOR
         seen = machine
         while (left := deadline - self.client.timing.clock()) > 0:
@@ -108,6 +142,7 @@ class Watch:
                     raise
                 self._pause(f'machine "{machine.name}" is not known everywhere yet; waiting')
                 continue
+            self._look(seen, ends)
             if reached:
                 return seen
             if seen.state in _GAVE_UP:
@@ -115,29 +150,57 @@ class Watch:
             self._pause(f'machine "{machine.name}" is {seen.state}; waiting for it to start')
         raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
 
-    def _passing(self, machine: Machine, deadline: float) -> Machine:
-        timing, checked, told = self.client.timing, has_checks(machine.config), 0.0
+    def _passing(self, machine: Machine, deadline: float, ends: _Ends) -> Machine:
+        timing, told = self.client.timing, 0.0
         stopped_before = False
         seen = machine
         while True:
             gave_up = seen.state in _GAVE_UP
-            if checked and seen.healthy and not gave_up:
+            if seen.healthy and not gave_up:
                 return seen
             if gave_up and stopped_before:
                 raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
             # Once may be a moment between two starts; twice is a machine that nobody restarts.
             stopped_before = gave_up
             if timing.clock() >= deadline:
-                if not checked and not gave_up:
-                    return seen
                 raise self._unhealthy(seen, self._complaint(seen))
             if timing.clock() >= told:
                 told = timing.clock() + SLICE
-                if checked:
-                    self.client.progress(f'machine "{machine.name}": {self._complaint(seen)}; waiting')
-            timing.sleep(POLL)
-            self.keep()
-            seen = self.client.machines.get(self.app, machine.id)
+                self.client.progress(f'machine "{machine.name}": {self._complaint(seen)}; waiting')
+            seen, _ = self._next(seen, ends)
+
+    def _steady(self, machine: Machine, deadline: float, ends: _Ends) -> Machine:
+        """Return a machine without checks once it has stayed started for a while."""
+        timing, seen = self.client.timing, machine
+        since = timing.clock()
+        deadline = max(deadline, since + WITHOUT_CHECKS)
+        stopped_before = False
+        while True:
+            gave_up = seen.state in _GAVE_UP
+            if seen.state == "started" and timing.clock() - since >= WITHOUT_CHECKS:
+                return seen
+            if gave_up and stopped_before:
+                raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
+            stopped_before = gave_up
+            if timing.clock() >= deadline:
+                raise self._unhealthy(seen, f"it is {seen.state} and does not stay started{_exit_of(seen)}")
+            seen, ended = self._next(seen, ends)
+            if ended or seen.state != "started":
+                since = timing.clock()
+
+    def _next(self, machine: Machine, ends: _Ends) -> tuple[Machine, bool]:
+        """Wait a moment and read the machine; tell whether its program ended meanwhile."""
+        self.client.timing.sleep(POLL)
+        self.keep()
+        seen = self.client.machines.get(self.app, machine.id)
+        return seen, self._look(seen, ends)
+
+    def _look(self, machine: Machine, ends: _Ends) -> bool:
+        """Fail on a crash loop; tell whether the program ended since the last look."""
+        ended = ends.more(machine)
+        if ends.loop:
+            raise self._unhealthy(machine, f"it starts again and again{_exit_of(machine)}")
+        return ended
 
     def _complaint(self, machine: Machine) -> str:
         failing = [check for check in machine.checks if check.status != "passing"]

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from clients.fly.errors import (
-    FlyUnhealthyError,
-)
+from clients.fly.errors import FlyUnhealthyError
+from clients.fly.health import CRASHES
 from providers.fly_machine import FlyMachineProvider
 from sandbox.testing import Sandbox
 from tests.support.dynamic_engine import EngineSide
-from tests.support.fly_machines import engine, inputs, machines
-from tests.support.fly_world import IMAGE, ORG, OTHER_IMAGE, OWNER, client_of, config, later
+from tests.support.fly_machines import engine, inputs, machines, update_by_hand
+from tests.support.fly_world import IMAGE, ORG, OTHER_IMAGE, OWNER, client_of, config, later, until
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +63,55 @@ def test_a_machine_that_exits_fails_before_the_time_is_over(sandbox: Sandbox) ->
     with pytest.raises(FlyUnhealthyError, match="exit code 78"):
         engine().create(inputs(config=config(restart={"policy": "no"}), healthy_timeout=3000))
     assert machines(sandbox) == []
+
+
+@pytest.mark.parametrize("checks", [True, False])
+def test_a_crash_loop_is_not_waited_for(sandbox: Sandbox, checks: bool) -> None:
+    """A program that ends each time it is started again fails long before the time is over, with its log's tail."""
+    script = sandbox.emulated.script(app="shop", exit_code=19, exit_after=1.0, passing=False, lines=("bad setting",))
+    crashing = config() if checks else config(services=[])
+    with pytest.raises(FlyUnhealthyError) as caught:
+        engine().create(inputs(config=crashing, healthy_timeout=3000))
+    text = str(caught.value)
+    assert "it starts again and again, its program last ended with exit code 19" in text
+    assert "bad setting" in text
+    assert CRASHES <= script.boots <= CRASHES + 1
+    assert machines(sandbox) == []
+
+
+def test_a_program_that_ends_twice_is_waited_for(sandbox: Sandbox) -> None:
+    """A database that was away for a moment fails no deploy; without checks it has to stay up for a while first."""
+    script = sandbox.emulated.script(app="shop", exit_code=10, exit_after=1.0, passing=False, times=2)
+    engine().create(inputs(config=config(services=[])))
+    assert script.boots == 2
+    assert machines(sandbox)[0].state == "started"
+
+
+def test_a_crash_loop_is_mended_by_an_update(sandbox: Sandbox) -> None:
+    """What the previous version did is not held against the new one."""
+    machine = engine().create(inputs())
+    script = sandbox.emulated.script(image="b" * 64, exit_code=19, exit_after=1.0, passing=False)
+    update_by_hand(sandbox, machine.id, image=OTHER_IMAGE)
+    until(lambda: script.boots > CRASHES)
+    machine.refresh()
+    assert machine.up(inputs()) == "update"
+    assert machines(sandbox)[0].config["image"] == IMAGE
+
+
+def test_an_update_into_a_crash_loop_is_put_back_at_once_and_names_the_secret(sandbox: Sandbox) -> None:
+    """The sentence tells the loop, that the old config runs again, and which secrets changed meanwhile."""
+    machine = engine().create(inputs())
+    version = client_of(sandbox).secrets.write("shop", {"DATABASE_URL": "wrong"}).version
+    sandbox.emulated.script(image="b" * 64, exit_code=12, exit_after=1.0, passing=False)
+    changed = inputs(
+        config=config(image=OTHER_IMAGE), min_secrets_version=version, secrets_fingerprint="f2", healthy_timeout=3000
+    )
+    with pytest.raises(FlyUnhealthyError) as caught:
+        machine.up(changed)
+    text = str(caught.value)
+    assert "again and again, its program last ended with exit code 12" in text
+    assert "The previous config was put back and is healthy. Of its secrets DATABASE_URL changed" in text
+    assert machines(sandbox)[0].config["image"] == IMAGE
 
 
 def test_an_update_happens_in_place_under_a_lease(sandbox: Sandbox) -> None:
