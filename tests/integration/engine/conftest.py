@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from pulumi import automation
 
+from clients.endpoints import World
+from clients.fly import FlyClient
+from clients.transport import no_progress
 from sandbox import captionacc
 from sandbox.testing import Sandbox
 from tests.support.engine import Engine
@@ -57,6 +60,15 @@ class Deployment:
     def server_machine(self) -> str:
         """Id of the server's only machine."""
         return str(self.sandbox.fly.state.apps[captionacc.SERVER].live_machines[0].id)
+
+    def stop(self, app: str) -> list[str]:
+        """Stop all machines of an app by hand, wait until they are, and return their ids."""
+        client = FlyClient.from_environment(World.SANDBOX, self.sandbox.env(), progress=no_progress)
+        machines = client.machines.list(app)
+        for machine in machines:
+            client.machines.stop(app, machine)
+            assert client.machines.wait(app, machine, "stopped", version=machine.instance_id, seconds=60)
+        return [machine.id for machine in machines]
 
     def up_fails(self) -> str:
         """Run `up`, which must fail without a traceback, and return what the engine printed."""

@@ -51,3 +51,16 @@ def test_a_token_of_another_organisation_proves_nothing_gone(deployment: Deploym
     deployment.engine.environment(FLY_API_TOKEN=right)
     deployment.engine.destroy()
     assert deployment.app_names() == [captionacc.ORCHESTRATOR]
+
+
+def test_another_organisation_is_refused_in_the_preview(deployment: Deployment) -> None:
+    """Fly cannot move an app, and making it anew there would delete this one: the sentence says what to do instead."""
+    deployment.engine.up()
+    deployment.configure(fly={"org": "other-org"})
+    seen = len(deployment.engine.text())
+    with pytest.raises(automation.CommandError):
+        deployment.engine.preview()
+    text = deployment.engine.text()[seen:]
+    moved = f'could not move app "{captionacc.SERVER}" from organization "{captionacc.ORGANISATION}" to "other-org"'
+    assert moved in " ".join(text.split())
+    assert "Destroy the stack first, or use another stack" in " ".join(text.split())
