@@ -13,8 +13,7 @@ from settings import Settings
 
 HTTP_PORT = 4200
 METRICS_PORT = 9091
-_GRACE = "60s"
-_INTERVAL = "30s"
+_PACE = {"interval": "30s", "timeout": "5s", "grace_period": "60s"}
 # A server whose database is down takes 27 s to stop.
 _STOP = {"signal": "SIGTERM", "timeout": "35s"}
 
@@ -59,8 +58,12 @@ def api_machine(settings: Settings, image: str) -> dict[str, Any]:
 
 
 def services_machine(settings: Settings, image: str) -> dict[str, Any]:
-    """The configuration of the machine that runs the background services; nothing is routed to it."""
-    return _machine(settings, image, group="services", command="services")
+    """The configuration of the machine that runs the background services; nothing is routed to it.
+
+    It has no API, so that its metrics stand for its health.
+    """
+    check = {"type": "http", "method": "GET", "port": METRICS_PORT, "path": "/metrics", **_PACE}
+    return {**_machine(settings, image, group="services", command="services"), "checks": {"metrics": check}}
 
 
 def _machine(settings: Settings, image: str, *, group: str, command: str) -> dict[str, Any]:
@@ -94,14 +97,5 @@ def _http_service() -> dict[str, Any]:
             {"port": 80, "handlers": ["http"], "force_https": True},
             {"port": 443, "handlers": ["tls", "http"]},
         ],
-        "checks": [
-            {
-                "type": "http",
-                "method": "GET",
-                "path": "/api/ready",
-                "interval": _INTERVAL,
-                "timeout": "5s",
-                "grace_period": _GRACE,
-            }
-        ],
+        "checks": [{"type": "http", "method": "GET", "path": "/api/ready", **_PACE}],
     }

@@ -21,6 +21,7 @@ from type_tokens import PREFECT_SERVER
 
 DATABASE_SECRET = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # noqa: S105 - a variable's name
 _VERIFY_CONSUMER = "verify"
+_MACHINE_START_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +115,11 @@ def _migrate(name: str, settings: Settings, server: PrefectServer, image: pulumi
             "app": server.app.app,
             "image": image,
             "region": settings.fly.region,
-            "env": database_environment(settings),
+            "env": {**database_environment(settings), "PREFECT_FLY_MIGRATE_TIMEOUT": str(settings.timeouts.migrate)},
             "min-secrets-version": server.secrets.version,
             "owner": settings.owner,
-            "timeout": settings.timeouts.migrate,
+            # The migration itself gives up first, and says why; the rest is for its machine to start.
+            "timeout": settings.timeouts.migrate + _MACHINE_START_SECONDS,
         },
         triggers=[image, database],
         only_triggers=True,

@@ -58,7 +58,7 @@ MEANINGS: Mapping[int, Meaning] = {
     19: Meaning("a setting was refused", "Correct the setting that the log above names."),
     20: Meaning(
         "the tables are not where they should be",
-        "Set database.schema to a new name; another Prefect may be using the public schema.",
+        "Set database.schema to a new name: another Prefect may be using the public schema.",
     ),
 }
 

@@ -237,6 +237,7 @@ def test_many_machines_roll_one_after_the_other() -> None:
     ordered(program, *machines)
     assert [item.inputs["config"]["init"]["cmd"] for item in machines] == [["serve"]] * 3 + [["services"]]
     assert "services" not in machines[-1].inputs["config"]
+    assert machines[-1].inputs["config"]["checks"]["metrics"]["port"] == 9091
     assert all(item.inputs["config"]["env"]["PREFECT_FLY_SEPARATE_SERVICES"] == "true" for item in machines)
 
 
