@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clients.fly.client import FlyClient
-from clients.fly.deployment import apply
+from clients.fly.deployment import apply, secrets_changed_since
 from clients.fly.errors import FlyUnhealthyError
 from clients.fly.health import Watch
 from clients.fly.leases import Lease
@@ -69,8 +69,11 @@ def _roll(client: FlyClient, app: str, machine: Machine, version: int, healthy_w
             try:
                 watch.healthy(updated)
             except FlyUnhealthyError as failure:
+                changed = secrets_changed_since(client, app, machine.updated_at)
+                which = f", of which {', '.join(changed)} changed since it last started" if changed else ""
                 advice = (
-                    "It runs with the app's present secrets; set them right (or roll back) and run the command again."
+                    f"It runs with the app's present secrets{which}; set them right (or roll back) and run the command "
+                    "again."
                 )
                 raise FlyUnhealthyError(failure.doing, failure.said, advice=advice, log=failure.log) from None
         return Rolled(machine_id=machine.id, instance_id=updated.instance_id, started=started)

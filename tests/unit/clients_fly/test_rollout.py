@@ -71,8 +71,11 @@ def test_an_unhealthy_machine_stops_the_rollout(sandbox: Sandbox) -> None:
     sandbox.emulated.script(machine_id=first, environment={"KEY": "bad"}, passing=False, output="cannot log in")
     client = client_of(sandbox)
     client.secrets.write("shop", {"KEY": "bad"})
-    with pytest.raises(FlyUnhealthyError, match=r'could not update the secrets of machine "one".*cannot log in'):
+    with pytest.raises(
+        FlyUnhealthyError, match=r'could not update the secrets of machine "one".*cannot log in'
+    ) as said:
         update_secrets_in_place(client, "shop", healthy_within=20.0)
+    assert "of which KEY changed since it last started" in str(said.value)
     machines = sandbox.fly.state.apps["shop"].machines
     assert machines[second].secrets == {}
     assert machines[first].lease is None
