@@ -2,7 +2,8 @@
 # the operating system. What is made lies in .venv, .toolchain and .sandbox, all ignored by git.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Most tests wait for servers to start: three workers keep two cores busy.
+PYTEST_ARGS ?= -n 3 --dist loadfile --durations=12
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
@@ -14,7 +15,7 @@ help: ## show these lines
 setup: ## make .venv, the Pulumi CLI and its plugins ready (does nothing when they are)
 	@$(PYTHON) -m toolchain setup
 
-test: setup ## all set-up and every test
+test: setup check ## all set-up, the checks and every test
 	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
 
 check: setup ## lint, format, types, lengths
