@@ -28,7 +28,6 @@ DOCKERFILE = ROOT / "docker" / "prefect" / "Dockerfile"
 LOCAL_TAG = "prefect-fly/base:bookworm-python3.11"
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-venv,python3-pip,ca-certificates,tini"
-_DEFAULT_MIRROR = ""
 _OWN_AUTHORITIES = Path("/usr/local/share/ca-certificates")
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _RECIPE_LABEL = "prefect-fly.base-recipe"
@@ -89,7 +88,7 @@ def _make(archive: Path) -> None:
     step = Step("making a base image from Debian's packages (about a minute)")
     log = KEEP / "logs" / "base-image.log"
     log.unlink(missing_ok=True)
-    argv = [debootstrap, "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(root), _mirror()]
+    argv = [debootstrap, "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(root), *_mirror()]
     run_step(step, argv, cwd=archive.parent, env=os.environ, verb="make a base image", log=log)
     _finish(root, step, log)
     partial = archive.with_suffix(".partial")
@@ -159,12 +158,11 @@ def _own_authorities() -> list[Path]:
     return sorted(_OWN_AUTHORITIES.glob("*.crt")) if _OWN_AUTHORITIES.is_dir() else []
 
 
-def _mirror() -> str:
-    """The mirror that apt itself uses, or Debian's."""
+def _mirror() -> list[str]:
+    """The mirror that apt itself uses; none, which leaves the choice to debootstrap, where apt names none."""
     argv = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)"]
     try:
         listed = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
     except OSError:
-        return _DEFAULT_MIRROR
-    mirrors = [line.split()[0] for line in listed.splitlines() if line.split()[1:] == [_SUITE]]
-    return mirrors[0] if mirrors else _DEFAULT_MIRROR
+        return []
+    return [line.split()[0] for line in listed.splitlines() if line.split()[1:] == [_SUITE]][:1]
