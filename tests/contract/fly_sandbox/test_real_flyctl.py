@@ -90,6 +90,9 @@ def test_the_verbs_people_use_work(flyctl: str, fly_world: WorldFactory, tmp_pat
             async def healthy() -> bool:
                 return "passing" in await fly("checks", "list", "-a", "web")
 
+            async def gone() -> bool:
+                return not world.fly.state.apps["web"].live_machines
+
             await world.until(healthy)
             assert machine["id"] in await fly("status", "-a", "web")
             assert "secret is there" in await fly("logs", "--no-tail", "-a", "web")
@@ -98,6 +101,8 @@ def test_the_verbs_people_use_work(flyctl: str, fly_world: WorldFactory, tmp_pat
             assert (await world.show(machine))["config"]["env"]["COLOUR"] == "blue"
             await fly("machine", "stop", machine["id"], "-a", "web", "--wait-timeout", "20s")
             await fly("machine", "destroy", machine["id"], "-a", "web", "--force")
+            # flyctl does not wait, and an app with a machine on its way out is not empty yet.
+            await world.until(gone)
             assert "Destroyed app web" in await fly("apps", "destroy", "web", "-y")
             assert world.fly.state.apps == {}
             unknown = [entry for entry in world.fly.core.journal.entries() if entry["status"] == 501]
