@@ -6,6 +6,7 @@ because image, secrets and migration come between the app and its machines.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -27,12 +28,14 @@ class FlyAppArgs:
         org: slug of the Fly organisation.
         adopt_existing: take over an app of this name that already runs machines.
         owner: the stack's mark.
+        others: existing apps that the stack changes as well, looked at before this one is made.
     """
 
     world: World
     org: str
     adopt_existing: bool
     owner: str
+    others: Sequence[str] = ()
 
 
 class FlyApp(pulumi.ComponentResource):
@@ -51,6 +54,7 @@ class FlyApp(pulumi.ComponentResource):
             name=name,
             adopt_existing=args.adopt_existing,
             owner=args.owner,
+            others=list(args.others),
             opts=pulumi.ResourceOptions(parent=self),
         )
         inside = pulumi.ResourceOptions(parent=self, replace_with=[app])

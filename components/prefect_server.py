@@ -77,7 +77,13 @@ class PrefectServer(pulumi.ComponentResource):
 
 def _app(name: str, settings: Settings, opts: pulumi.ResourceOptions) -> FlyApp:
     fly = settings.fly
-    args = FlyAppArgs(world=settings.world, org=fly.org, adopt_existing=fly.adopt_existing, owner=settings.owner)
+    args = FlyAppArgs(
+        world=settings.world,
+        org=fly.org,
+        adopt_existing=fly.adopt_existing,
+        owner=settings.owner,
+        others=[settings.orchestrator.app] if settings.orchestrator.connected else [],
+    )
     return FlyApp(name, args, opts)
 
 

@@ -50,9 +50,11 @@ class FlyAppProvider(ResourceProvider):
 
     def create(self, props: Props) -> CreateResult:
         """Create the app, or adopt the one that exists, and wait until the API knows it."""
+        # `others` matters here alone: it is neither compared nor kept in the outputs.
         client, name = fly_client(props), props["name"]
         adopt = bool(props.get("adopt_existing"))
-        app = claims.claim(client, name, org=props["org"], owner=props["owner"], adopt=adopt)
+        others = props.get("others", ())
+        app = claims.claim(client, name, org=props["org"], owner=props["owner"], adopt=adopt, others=others)
         return CreateResult(name, _outputs(props, app))
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -91,6 +93,7 @@ class App(Resource, module="fly", name="App"):
         owner: mark of this stack (`clients.fly.ownership.owner_of`).
         endpoints: real or sandbox.
         adopt_existing: take over an app of ours that has machines already; an empty one is taken anyway.
+        others: existing apps that the stack changes as well; creating fails at once when the token does not reach them.
         opts: as usual.
     """
 
@@ -109,6 +112,7 @@ class App(Resource, module="fly", name="App"):
         owner: pulumi.Input[str],
         endpoints: pulumi.Input[str],
         adopt_existing: pulumi.Input[bool] = False,
+        others: pulumi.Input[list[str]] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props = {
@@ -117,6 +121,7 @@ class App(Resource, module="fly", name="App"):
             "owner": owner,
             "endpoints": endpoints,
             "adopt_existing": adopt_existing,
+            "others": others or [],
             "app_id": None,
             "org_slug": None,
             "hostname": None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from clients.fly.apps import App, taken
 from clients.fly.client import FlyClient
 from clients.fly.deployment import destroy
@@ -9,6 +11,7 @@ from clients.fly.errors import (
     FlyForbiddenError,
     FlyForeignError,
     FlyNameTakenError,
+    FlyNotFoundError,
     FlyTransientError,
     FlyUnreachableError,
 )
@@ -18,20 +21,49 @@ _TRIES = 3
 _PERSONAL = "personal"
 
 
-def claim(client: FlyClient, name: str, *, org: str, owner: str, adopt: bool) -> App:
+def claim(client: FlyClient, name: str, *, org: str, owner: str, adopt: bool, others: Iterable[str] = ()) -> App:
     """Return the app, made now or found: ours and without machines of others, or with them when `adopt` says so.
 
+    Args:
+        client: Fly.
+        name: the app's name.
+        org: the organization it is to be in.
+        owner: the stack's mark.
+        adopt: take it with machines that others made.
+        others: apps that exist already and that the token must reach as well; looked at before anything is made.
+
     Raises:
+        FlyNotFoundError: one of `others` is not there, or none that this token may see.
         FlyNameTakenError: it belongs to an organization that the token does not reach.
         FlyForbiddenError: it does not exist, and the token may not make it.
         FlyForeignError: it is in another organization of ours, or holds machines that `owner` did not make.
     """
     app = _find(client, name)
+    if app is None:
+        _may_create(client, name, org)
+    _reach(client, name, others)
     made = app is None and _create(client, name, org)
     app = app or client.apps.wait_ready(name)
     if not made:
         _may_adopt(client, app, org, owner, adopt=adopt)
     return app
+
+
+def _reach(client: FlyClient, name: str, others: Iterable[str]) -> None:
+    """Say before anything is made that a misspelled app, or one of somebody else, would be found out at the end."""
+    for other in others:
+        try:
+            client.apps.get(other)
+        except (FlyNotFoundError, FlyForbiddenError) as error:
+            covered = " and ".join(map(str, client.tokens.current())) or "nothing"
+            raise type(error)(
+                f'create app "{name}"',
+                f'the stack changes app "{other}" as well, which the API does not show: FLY_API_TOKEN covers {covered}',
+                status=error.status,
+                request_id=error.request_id,
+                advice="Correct its name (orchestrator.app), or use a token that reaches it too: several are joined "
+                "by commas.",
+            ) from None
 
 
 def _create(client: FlyClient, name: str, org: str) -> bool:
@@ -40,7 +72,6 @@ def _create(client: FlyClient, name: str, org: str) -> bool:
     Returns:
         whether it was made here; else it exists and may be somebody's.
     """
-    _may_create(client, name, org)
     for attempt in range(1, _TRIES + 1):
         try:
             client.apps.create(name, org)

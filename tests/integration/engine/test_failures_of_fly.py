@@ -64,3 +64,14 @@ def test_another_organisation_is_refused_in_the_preview(deployment: Deployment) 
     moved = f'could not move app "{captionacc.SERVER}" from organization "{captionacc.ORGANISATION}" to "other-org"'
     assert moved in " ".join(text.split())
     assert "Destroy the stack first, or use another stack" in " ".join(text.split())
+
+
+def test_a_misspelled_orchestrator_is_said_before_anything_is_made(deployment: Deployment) -> None:
+    """Its app is looked at before ours is made, so that nobody builds a server first; mended, `up` goes through."""
+    deployment.configure(orchestrator={"app": "misspelled"})
+    text = " ".join(deployment.up_fails().split())
+    assert 'the stack changes app "misspelled" as well' in text
+    assert "Correct its name (orchestrator.app)" in text
+    assert deployment.app_names() == [captionacc.ORCHESTRATOR]
+    deployment.configure()
+    deployment.mended()

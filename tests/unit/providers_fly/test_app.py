@@ -8,6 +8,7 @@ from clients.fly.errors import (
     FlyForbiddenError,
     FlyForeignError,
     FlyNameTakenError,
+    FlyNotFoundError,
     FlyUnauthorizedError,
     FlyUnprovenError,
 )
@@ -191,6 +192,32 @@ def test_a_token_that_cannot_make_the_app_is_told_before_anything_is_made(
         with pytest.raises(FlyForbiddenError, match=f'covers organization "{org}".*fly tokens create org -o {ORG}'):
             engine().create(inputs())
     assert {call["method"] for call in sandbox.journal("fly")} == {"GET"}
+
+
+@pytest.mark.parametrize(("other", "org"), [("misspelled", None), ("theirs", "somebody-else")])
+def test_an_app_that_the_stack_cannot_reach_is_told_before_anything_is_made(
+    sandbox: Sandbox, other: str, org: str | None
+) -> None:
+    """A wrong orchestrator.app, or a token without it, would else be found out after the server is built."""
+    if org:
+        sandbox.fly.add_app(other, org)
+    with pytest.raises((FlyNotFoundError, FlyForbiddenError)) as caught:
+        engine().create(inputs(others=[other]))
+    assert f'the stack changes app "{other}" as well' in str(caught.value)
+    assert f'covers organization "{ORG}"' in str(caught.value)
+    assert "orchestrator.app" in str(caught.value)
+    assert {call["method"] for call in sandbox.journal("fly")} == {"GET"}
+
+
+def test_apps_that_the_stack_reaches_are_looked_at_once_and_are_no_difference(sandbox: Sandbox) -> None:
+    """They matter when the app is made and never again: no update, no output, no call in a refresh."""
+    sandbox.fly.add_app("orchestrator", ORG)
+    app = engine().create(inputs(others=["orchestrator"]))
+    assert "others" not in app.outputs
+    seen = len(sandbox.journal("fly"))
+    assert app.refresh()
+    assert app.up(inputs(others=["another"])) == "same"
+    assert not [call for call in sandbox.journal("fly")[seen:] if "orchestrator" in call["path"]]
 
 
 def test_a_deploy_token_of_the_app_is_enough_once_it_exists(sandbox: Sandbox) -> None:
