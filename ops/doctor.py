@@ -64,9 +64,11 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         finding for look in (_fly, _github, _better_stack, _health, _server) for finding in _guarded(look, found, rt)
     ]
     sys.stdout.write(table(findings))
+    sys.stdout.flush()  # a failure is told on standard error, and its sentence points to "above"
     problems = [finding for finding in findings if finding.state == "problem"]
     if problems:
-        raise OpsError(f"doctor found {len(problems)} problem(s); each line above says what to do.")
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise OpsError(f"doctor found {count}; what to do stands in the table above.")
     return {"problems": 0, "notes": sum(finding.state == "note" for finding in findings)}
 
 

@@ -58,7 +58,9 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         if not problem:
             rt.progress.say("the orchestrator is healthy" + (" and the server saw its key" if server else ""))
             return {"health": HEALTHY, "verified": True}
-        rt.progress.waiting(problem.partition(". ")[0], left)
+        # The middle of the sentence: what is missing so far is not yet a failure.
+        missing = problem.partition('": ')[2].partition(". ")[0]
+        rt.progress.waiting(f"waiting: {missing}", left)
     raise OpsError(problem)
 
 

@@ -130,6 +130,15 @@ def test_health_is_asked_until_it_is_healthy(endpoint: Callable[..., ScriptedSes
     assert verify.run(flags(), Surroundings(FakeClock()).rt) == {"health": "healthy", "verified": True}
 
 
+def test_a_wait_does_not_read_like_a_failure(endpoint: Callable[..., ScriptedSession]) -> None:
+    """Until the time is up, what is missing is shown as something waited for."""
+    endpoint(says("unhealthy"), says("healthy"))
+    around = Surroundings(FakeClock())
+    verify.run(flags(), around.rt)
+    assert 'waiting: its health says "unhealthy"; 10 s left' in around.said
+    assert "could not" not in around.said
+
+
 @pytest.mark.parametrize(
     ("step", "told"),
     [
