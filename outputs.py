@@ -31,7 +31,7 @@ Cost: {cost}
 What is left to do by hand:
 
 - [ ] Log in to the UI and look at the first flow run.
-- [ ] Give each person a login of their own: `pulumi config set --path prefect-fly:logins[1] <name>`, then `pulumi up`.
+- [ ] Give each person a login of their own: `prefect-fly:logins: {more_logins}` in Pulumi.{stack}.yaml, then `pulumi up`.
 - [ ] Choose who is called when the Better Stack monitor fails.
 - [ ] Update the team's documentation with the two addresses above.
 - Detach the orchestrator, keep the server: `pulumi config set --path prefect-fly:orchestrator.connected false`, `pulumi up`.
@@ -94,5 +94,7 @@ def readme(settings: Settings, cost: float | None) -> str:
         api_url=settings.api_url,
         orchestrator=settings.orchestrator.app,
         connected="connected" if settings.orchestrator.connected else "detached",
+        # The whole list: `config set --path logins[1]` would leave a hole where the default stood.
+        more_logins=f"[{', '.join([*settings.logins, '<name>'])}]",
         cost="not known for performance CPUs" if cost is None else f"about {cost:.2f} USD per month on Fly",
     )

@@ -344,9 +344,9 @@ def write_docs(docs: Path) -> None:
     """Write the configuration page and the JSON schema below `docs`."""
     intro = (
         "# Configuration\n\nNamespace `prefect-fly`. Set with `pulumi config set --path prefect-fly:<setting> "
-        "<value>`, secrets with\n`pulumi config set --secret <setting>`. This table and "
-        "[the JSON schema](settings.schema.json) "
-        "are made by\n`python -m settings` from `settings_tree.py`.\n\n"
+        "<value>`, secrets with\n`pulumi config set --secret <setting>`, and lists whole, in the stack's file: a path "
+        "to one item would\nleave holes for the defaults. This table and [the JSON schema](settings.schema.json) are "
+        "made by `python -m settings`\nfrom `settings_tree.py`.\n\n"
     )
     (docs / "configuration.md").write_text(f"{intro}{markdown_table()}\n", encoding="utf-8")
     (docs / "settings.schema.json").write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")

@@ -290,4 +290,5 @@ def test_people_are_told_what_they_need(program: Program) -> None:
     assert exports["uiLogin"].startswith("admin:pf_")
     assert "18 of 60 connections" in exports["databaseConnections"]
     assert "https://acme-prefect.fly.dev" in exports["readme"]
+    assert "`prefect-fly:logins: [admin, <name>]` in Pulumi.dev.yaml" in exports["readme"]
     assert exports["redeployRun"] == "https://github.com/run/1"
