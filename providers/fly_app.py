@@ -70,7 +70,7 @@ class FlyAppProvider(ResourceProvider):
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Take over new settings. A suspended app comes back with its machines, which are resources of their own."""
         kept = {key: olds[key] for key in ("app_id", "org_slug", "hostname") if key in olds}
-        return UpdateResult(plain(news) | kept | {"drifted": []})
+        return UpdateResult(_inputs(news) | kept | {"drifted": []})
 
     def delete(self, id_: str, props: Props) -> None:
         """Remove our machines and the app; refuse while it holds machines of somebody else."""
@@ -130,7 +130,15 @@ class App(Resource, module="fly", name="App"):
         super().__init__(FlyAppProvider(), resource_name, props, adopting(opts))
 
 
+def _inputs(props: Props) -> dict[str, Any]:
+    return {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES, "org"}}
+
+
 def _outputs(props: Props, app: FlyApp) -> dict[str, Any]:
-    inputs = {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES, "org"}}
     drifted = ["status: suspended"] if app.status == "suspended" and app.machine_count else []
-    return inputs | {"app_id": app.id, "org_slug": app.org, "hostname": f"{app.name}.fly.dev", "drifted": drifted}
+    return _inputs(props) | {
+        "app_id": app.id,
+        "org_slug": app.org,
+        "hostname": f"{app.name}.fly.dev",
+        "drifted": drifted,
+    }

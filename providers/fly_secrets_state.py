@@ -47,6 +47,8 @@ def values_changed(olds: Props, news: Props) -> bool:
 def outputs(props: Props, *, salt: str, version: int, digests: Mapping[str, str], org: str) -> dict[str, Any]:
     """Return all outputs after a write, without any value."""
     prints = fingerprints_of(salt, props["values"])
+    # What comes back from the state is a float, which would be spelled differently in the hash.
+    version = int(version)
     # The version is in it so that mending a drifted value counts as a change for those who have to restart.
     overall = hashlib.sha256(json.dumps([sorted(prints.items()), version]).encode()).hexdigest()
     inputs = {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES}}

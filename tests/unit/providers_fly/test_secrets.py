@@ -104,6 +104,15 @@ def test_a_name_that_somebody_else_set_is_refused_or_taken_over(sandbox: Sandbox
     assert live(sandbox)["A"] == "one"
 
 
+def test_an_update_that_writes_nothing_restarts_nobody(sandbox: Sandbox) -> None:
+    """With takeOver set back to false the fingerprint and the version, on which machines and redeploys hang, stay."""
+    secrets = engine().create(inputs(take_over=True))
+    before, done = dict(secrets.outputs), writes(sandbox)
+    assert secrets.up(inputs()) == "update"
+    assert writes(sandbox) == done
+    assert secrets.outputs == before | {"take_over": False}
+
+
 def test_a_name_that_must_be_absent_is_somebody_s_too(sandbox: Sandbox) -> None:
     """It is not removed without the setting, and removed with it."""
     client_of(sandbox).secrets.write("shop", {"C": "somebody's"})
