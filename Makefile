@@ -2,8 +2,8 @@
 # the operating system. What is made lies in .venv, .toolchain and .sandbox, all ignored by git.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# Most tests wait for servers to start: three workers keep two cores busy.
-PYTEST_ARGS ?= -n 3 --dist loadfile --durations=12
+# Most tests wait for servers to start: four workers keep two cores busy.
+PYTEST_ARGS ?= -n 4 --dist loadfile --durations=12
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
