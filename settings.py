@@ -17,7 +17,17 @@ from typing import Any, Literal
 import pulumi
 import yaml
 
-from clients.endpoints import World, WrongWorldError, require_url
+from clients.endpoints import (
+    BETTER_STACK,
+    FLY_API,
+    FLY_MACHINES,
+    GITHUB,
+    Service,
+    World,
+    WrongWorldError,
+    base_url,
+    require_url,
+)
 from database import ConnectionBudget, DatabaseUrlError, connection_budget, normalise
 from settings_reader import Problems, json_schema, read_group, rows, setting
 from settings_tree import (
@@ -278,6 +288,20 @@ def _check_addresses(settings: Settings, config: Mapping[str, str], problems: Pr
             require_url(url, settings.world, key)
         except WrongWorldError as error:
             problems.append(str(error).rstrip("."))
+    for service in _services(settings):
+        try:
+            base_url(service, settings.world)
+        except WrongWorldError as error:
+            problems.append(str(error).rstrip("."))
+
+
+def _services(settings: Settings) -> Iterable[Service]:
+    """The APIs that this stack uses; a shell that points one elsewhere is refused before anything is done."""
+    yield from (FLY_MACHINES, FLY_API)
+    if "workflow" in {settings.orchestrator.redeploy, settings.orchestrator.rollback}:
+        yield GITHUB
+    if settings.mode == "self-hosted" and settings.uptime.enabled:
+        yield BETTER_STACK
 
 
 def _claims(groups: Mapping[str, Any], owner: str) -> Iterable[tuple[str, str]]:
