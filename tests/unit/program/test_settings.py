@@ -87,6 +87,19 @@ def test_a_wrong_setting_is_named_with_the_reason(tmp_path: Path, changes: dict[
     assert sentence in problems(tmp_path, **changes)
 
 
+@pytest.mark.parametrize(
+    "variable", ["FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL", "GITHUB_API_URL", "BETTERSTACK_BASE_URL"]
+)
+def test_a_shell_of_the_other_world_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Also an `up` that finds nothing to do says so; an API that the stack does not use may point anywhere."""
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    assert f"could not use {variable}" in problems(tmp_path)
+    if variable == "BETTERSTACK_BASE_URL":
+        parse(tmp_path, uptime={"enabled": False})
+
+
 def test_cloud_needs_neither_a_database_nor_fly(tmp_path: Path) -> None:
     """mode: cloud with its URL and key is complete."""
     url = "https://api.prefect.cloud/api/accounts/a/workspaces/w"
