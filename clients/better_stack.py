@@ -232,9 +232,7 @@ def _said(reply: Reply) -> str:
     body = reply.json()
     errors = body.get("errors") or body.get("error") or body.get("message") if isinstance(body, dict) else None
     if isinstance(errors, dict):
-        errors = [
-            f"{key} {', '.join(map(str, text)) if isinstance(text, list) else text}" for key, text in errors.items()
-        ]
+        errors = [f"{key} {_said_of_one(text)}" for key, text in errors.items()]
     if isinstance(errors, list):
         errors = "; ".join(map(str, errors))
     return str(errors).strip().rstrip(".") if errors else "no reason given"

@@ -58,11 +58,6 @@ def build_network(host: str) -> str | None:
     return None if any(network["Driver"] == "bridge" for network in networks) else "host"
 
 
-def can_start_one() -> bool:
-    """Whether this is Debian and we are root, where an engine can be installed and started."""
-    return Path("/etc/debian_version").exists() and os.geteuid() == 0
-
-
 def install_engine() -> None:
     """Install Debian's engine and debootstrap, if they are not there.
 

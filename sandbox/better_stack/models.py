@@ -95,10 +95,6 @@ class BetterStackState:
         self.monitors: dict[str, Monitor] = {}
         self._last_id = 2_000_000
 
-    def monitor_for(self, url: str) -> Monitor | None:
-        """Return the monitor of a URL, or None."""
-        return next((each for each in self.monitors.values() if each.attributes["url"] == url), None)
-
     def add(self, given: dict[str, Any], now: float) -> Monitor:
         """Create a monitor.
 

@@ -212,7 +212,7 @@ async def _upgrade(settings: ServerSettings, layout: Layout) -> None:
         await prefect_database.upgrade()
         # Here and once: API machines that start together on an empty database would fight over these rows.
         await prefect_database.register_blocks()
-    except Exception as error:
+    except Exception as error:  # three libraries' own errors; each becomes one of ours, with its exit code
         raise _upgrade_failure(settings, error) from error
 
 
