@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.type_tokens import API_KEYS
 from providers.api_key import ApiKey
-from type_tokens import API_KEYS
 
 
 @dataclass(frozen=True, kw_only=True)

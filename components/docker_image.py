@@ -13,8 +13,8 @@ import pulumi
 import pulumi_docker as docker
 
 from clients.fly.tokens import registry_password
-from settings_tree import ImageSettings
-from type_tokens import DOCKER_IMAGE
+from components.type_tokens import DOCKER_IMAGE
+from settings.groups import ImageSettings
 
 _CONTEXT = "docker/prefect"
 # Any name works; the registry looks at the password alone.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import pulumi
 
 from clients.endpoints import World
+from components.type_tokens import FLY_APP
 from providers.fly_app import App
 from providers.fly_ip_address import IpAddress
-from type_tokens import FLY_APP
 
 _ADDRESS_KINDS = ("shared_v4", "v6")
 

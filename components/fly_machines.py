@@ -14,9 +14,9 @@ import pulumi
 
 from components.fly_app import FlyApp
 from components.machine_config import api_machine, services_machine
+from components.type_tokens import FLY_MACHINES
 from providers.fly_machine import Machine
 from settings import Settings
-from type_tokens import FLY_MACHINES
 
 
 @dataclass(frozen=True, kw_only=True)

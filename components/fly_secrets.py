@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pulumi
 
 from clients.endpoints import World
+from components.type_tokens import FLY_SECRETS
 from providers.fly_secrets import Secrets
-from type_tokens import FLY_SECRETS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 Owns exactly the names it is given. Does not own the repository, the environment or any other secret. GitHub gives no
 way to mark a secret as ours, so a secret of the same name is overwritten; stacks of this repository are kept apart by
-settings.py.
+settings/.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_github as github
 
-from type_tokens import GITHUB_SECRETS
+from components.type_tokens import GITHUB_SECRETS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pulumi
 
 from components.ops_command import Flags, ops_command
+from components.type_tokens import ORCHESTRATOR_REDEPLOY
 from settings import Settings
-from type_tokens import ORCHESTRATOR_REDEPLOY
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,9 @@ from components.github_secrets import GitHubSecrets, GitHubSecretsArgs
 from components.ops_command import ops_command
 from components.orchestrator_redeploy import OrchestratorRedeploy, OrchestratorRedeployArgs, redeploy_flags
 from components.prefect_server import PrefectServer
+from components.type_tokens import ORCHESTRATOR_WIRING
 from components.uptime_monitor import UptimeMonitor
 from settings import Settings
-from type_tokens import ORCHESTRATOR_WIRING
 
 API_URL = "PREFECT_API_URL"
 API_KEY = "PREFECT_API_KEY"

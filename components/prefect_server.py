@@ -16,8 +16,8 @@ from components.fly_machines import FlyMachines, FlyMachinesArgs
 from components.fly_secrets import FlySecrets, FlySecretsArgs
 from components.machine_config import database_environment
 from components.ops_command import ops_command
+from components.type_tokens import PREFECT_SERVER
 from settings import Settings
-from type_tokens import PREFECT_SERVER
 
 DATABASE_SECRET = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # noqa: S105 - a variable's name
 _VERIFY_CONSUMER = "verify"

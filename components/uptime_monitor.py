@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pulumi
 
 from clients.endpoints import World
+from components.type_tokens import UPTIME_MONITOR
 from providers.better_stack_monitor import Monitor
 from settings import Settings
-from settings_tree import UptimeSettings
-from type_tokens import UPTIME_MONITOR
+from settings.groups import UptimeSettings
 
 # Better Stack warns this many days before the certificate runs out.
 _SSL_EXPIRATION_DAYS = 14

@@ -12,7 +12,7 @@ from clients.better_stack import BetterStackError
 from clients.endpoints import World, WrongWorldError
 from clients.fly import FlyError
 from clients.github import GitHubError
-from ops import detach, doctor, migrate, redeploy, rollback, verify, verify_server
+from ops import detach, doctor, emergency_detach, migrate, redeploy, verify, verify_server
 from ops.errors import OpsError
 from ops.runtime import runtime
 
@@ -22,7 +22,7 @@ VERBS: dict[str, ModuleType] = {
     "redeploy": redeploy,
     "verify": verify,
     "detach": detach,
-    "rollback": rollback,
+    "emergency-detach": emergency_detach,
     "doctor": doctor,
 }
 

@@ -13,7 +13,7 @@ from clients.fly.errors import FlyNotFoundError
 from clients.github import GitHubError
 from ops import arguments
 from ops.errors import OpsError
-from ops.health import NOT_CONFIGURED, HealthEndpoint, Reading
+from ops.orchestrator_health import NOT_CONFIGURED, HealthEndpoint, Reading
 from ops.redeploy import redeploy, workflow_redeploy
 from ops.runtime import Runtime
 

@@ -18,12 +18,12 @@ from clients.fly.errors import FlyNotFoundError
 from clients.github import GitHubClient, GitHubError
 from clients.prefect import Credential, PrefectClient, PrefectError
 from ops import arguments
+from ops.emergency_detach import MARKER_PREFIX
 from ops.errors import OpsError
-from ops.health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
+from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
 from ops.redeploy import WIRED
-from ops.rollback import MARKER_PREFIX
 from ops.runtime import Runtime
-from ops.stack import Found, add_stack, from_stack
+from ops.stack_settings import Found, add_stack, from_stack
 from ops.verify import is_before_3
 from ops.verify_server import KEY_VARIABLE
 

@@ -10,11 +10,11 @@ from datetime import datetime
 
 from clients.fly import FlyClient
 from clients.fly.errors import FlyError, FlyTimedOutError
-from clients.fly.one_off import GROUP, OneOffRequest, OneOffResult, run_one_off
+from clients.fly.operations.one_off import GROUP, OneOffRequest, OneOffResult, run_one_off
+from clients.redaction import redacted
 from ops import arguments
 from ops.errors import OpsError
 from ops.migrate_exit_codes import OK, meaning
-from ops.redaction import redacted
 from ops.runtime import Runtime
 
 DATABASE_SECRET = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # noqa: S105 - the variable's name

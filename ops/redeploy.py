@@ -10,9 +10,9 @@ from clients.fly import FlyClient, FlyError
 from clients.github import GitHubClient
 from ops import arguments
 from ops.errors import OpsError
-from ops.machines import restart_with_present_secrets
+from ops.restart_machines import restart_with_present_secrets
 from ops.runtime import Runtime
-from ops.workflow import Workflow, WorkflowRedeploy
+from ops.workflow_redeploy import Workflow, WorkflowRedeploy
 
 WIRED = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
 

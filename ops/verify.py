@@ -18,7 +18,7 @@ from clients.prefect import (
 )
 from ops import arguments
 from ops.errors import OpsError
-from ops.health import HEALTHY, NOT_CONFIGURED, HealthEndpoint, Reading
+from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint, Reading
 from ops.runtime import Runtime
 from ops.verify_server import credential_from
 

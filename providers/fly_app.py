@@ -20,10 +20,10 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from clients.fly import claims
 from clients.fly.apps import App as FlyApp
 from clients.fly.errors import FlyNotFoundError
-from clients.fly.ownership import prove_gone
+from clients.fly.operations import adoption
+from clients.fly.operations.ownership import prove_gone
 from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("name", "endpoints")
@@ -54,7 +54,7 @@ class FlyAppProvider(ResourceProvider):
         client, name = fly_client(props), props["name"]
         adopt = bool(props.get("adopt_existing"))
         others = props.get("others", ())
-        app = claims.claim(client, name, org=props["org"], owner=props["owner"], adopt=adopt, others=others)
+        app = adoption.claim(client, name, org=props["org"], owner=props["owner"], adopt=adopt, others=others)
         return CreateResult(name, _outputs(props, app))
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -76,7 +76,7 @@ class FlyAppProvider(ResourceProvider):
         """Remove our machines and the app; refuse while it holds machines of somebody else."""
         client = fly_client(props)
         try:
-            claims.give_up(client, id_, owner=props["owner"])
+            adoption.give_up(client, id_, owner=props["owner"])
         except FlyNotFoundError as missing:
             prove_gone(client, props["org_slug"], id_, missing)
 
@@ -90,7 +90,7 @@ class App(Resource, module="fly", name="App"):
         resource_name: logical name; carries the app's identity.
         org: organization slug. Changing it is refused.
         name: the app's name, global on Fly.
-        owner: mark of this stack (`clients.fly.ownership.owner_of`).
+        owner: mark of this stack (`clients.fly.operations.ownership.owner_of`).
         endpoints: real or sandbox.
         adopt_existing: take over an app of ours that has machines already; an empty one is taken anyway.
         others: existing apps that the stack changes as well; creating fails at once when the token does not reach them.

@@ -22,7 +22,7 @@ from pulumi.dynamic import (
 from clients.fly import FlyClient
 from clients.fly.addresses import Address, Kind
 from clients.fly.errors import FlyNotFoundError, FlyTransientError, FlyUnreachableError
-from clients.fly.ownership import prove_gone
+from clients.fly.operations.ownership import prove_gone
 from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("app", "kind", "endpoints")

@@ -22,10 +22,11 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from clients.fly import FlyClient, deployment
+from clients.fly import FlyClient
 from clients.fly.errors import FlyForeignError, FlyNotFoundError
 from clients.fly.model import Machine as FlyMachine
-from clients.fly.ownership import prove_gone
+from clients.fly.operations import deployment
+from clients.fly.operations.ownership import prove_gone
 from providers.fly_machine_state import (
     OUTPUTS,
     REPLACES,

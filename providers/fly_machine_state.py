@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clients.fly.config import differences, observed, stays_up, whole, with_marks, without_marks
-from clients.fly.deployment import Wanted
 from clients.fly.model import Machine as FlyMachine
+from clients.fly.operations.deployment import Wanted
 from providers.lifecycle import Props, plain, unknown
 
 REPLACES = ("app", "name", "region", "endpoints")

@@ -1,4 +1,4 @@
-"""Typed client for Fly.io: nouns in `FlyClient`, sequences of calls in `deployment`, `one_off` and `rollout`."""
+"""Typed client for Fly.io: the API's nouns in `FlyClient`, sequences of calls in `operations`."""
 
 from clients.fly.client import FlyClient
 from clients.fly.errors import FlyError

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from clients.fly import FlyClient
-from clients.fly.deployment import destroy
 from clients.fly.errors import FlyNotFoundError
+from clients.fly.operations.deployment import destroy
 from clients.transport import Timing
 from sandbox.fly import FlyOptions
 from sandbox.testing import running_sandbox

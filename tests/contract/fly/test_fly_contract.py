@@ -15,10 +15,10 @@ from clients.fly.errors import (
     FlyRefusedError,
     FlyUnauthorizedError,
 )
-from clients.fly.health import Watch
-from clients.fly.leases import Lease
 from clients.fly.model import Machine, MachineRequest
-from clients.fly.one_off import OneOffRequest, run_one_off
+from clients.fly.operations.leases import Lease
+from clients.fly.operations.one_off import OneOffRequest, run_one_off
+from clients.fly.operations.waiting import Watch
 from tests.contract.fly.conftest import Target
 
 SLEEP = ("sleep", "300")

@@ -20,7 +20,7 @@ from clients.github.errors import (
 from clients.transport import no_progress
 from ops.errors import OpsError
 from ops.runtime import Progress, Runtime
-from ops.workflow import Workflow, WorkflowRedeploy
+from ops.workflow_redeploy import Workflow, WorkflowRedeploy
 from sandbox.captionacc import REPOSITORY
 from sandbox.testing import Sandbox, running_sandbox
 

@@ -1,0 +1,1 @@
+"""Sequences of calls to Fly: each can be killed at any point and run again."""

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import pytest
+import requests
+
+from clients.endpoints import World
+from clients.fly.model import Machine
+from ops import verify
+from ops.errors import OpsError
+from ops.orchestrator_health import HealthEndpoint
+from ops.verify import KeyWitness, is_before_3
+from tests.support.fake_server import CREDENTIAL, FakeServer, use
+from tests.support.ops_runtime import Surroundings
+from tests.support.scripted_http import FakeClock, ScriptedSession, answer
+
+SINCE = 1_700_000_000.0
+HEALTH = "http://127.0.0.1:8080/health"
+
+
+class FakeFly:
+    """Has machines, by id, state and whether they serve."""
+
+    def __init__(self, *machines: tuple[str, str, bool]) -> None:
+        self._machines = tuple(
+            Machine.from_wire({"id": name, "state": state, "config": {"services": [{}] if serves else []}})
+            for name, state, serves in machines
+        )
+
+    @property
+    def machines(self) -> FakeFly:
+        """Be the noun as well."""
+        return self
+
+    def list(self, _app: str) -> tuple[Machine, ...]:
+        """Return them."""
+        return self._machines
+
+
+def witness(server: FakeServer, *machines: tuple[str, str, bool]) -> KeyWitness:
+    fly = FakeFly(*machines)
+    return KeyWitness(
+        fly,  # type: ignore[arg-type]
+        server.client(),
+        CREDENTIAL,
+        app="captionacc-prefect",
+        key="orchestrator",
+        since=SINCE,
+    )
+
+
+def test_the_newest_use_on_any_serving_machine_counts() -> None:
+    """Each started machine that serves is asked by its id; services machines and stopped ones are not."""
+    server = FakeServer()
+    server.keys = {"a": {"orchestrator": use(last_accepted=SINCE - 5)}, "b": {"orchestrator": use(last_accepted=SINCE)}}
+    machines = [("a", "started", True), ("b", "started", True), ("c", "stopped", True), ("d", "started", False)]
+    assert witness(server, *machines).missing() == ""
+    assert server.asked == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ({}, "the server never saw it used"),
+        ({"orchestrator": use(last_accepted=None, accepted=0)}, "the server never saw it used"),
+        ({"orchestrator": use(last_accepted=SINCE - 1)}, "accepted its last request before the redeploy began"),
+        ({"orchestrator": use(last_accepted=None, refused=4)}, "only ever refused requests in its name"),
+        ({"github": use()}, "the server never saw it used"),
+    ],
+)
+def test_a_key_that_was_not_used_since_is_told_with_the_reason(keys: dict[str, dict[str, object]], why: str) -> None:
+    """Healthy by its own word is not enough: the server's side of it is named when it is missing."""
+    server = FakeServer()
+    server.keys = {"": keys}
+    problem = witness(server).missing()
+    assert problem.startswith('could not verify key "orchestrator": the orchestrator says it is healthy, but ')
+    assert why in problem
+
+
+def test_a_prefect_2_client_fails_at_once() -> None:
+    """A client before 3 is told apart by the version the gate saw; waiting would not help."""
+    server = FakeServer()
+    server.keys = {"": {"orchestrator": use(client_version="2.20.26")}}
+    with pytest.raises(OpsError, match=r"uses Prefect 2\.20\.26, and a client before 3 cannot talk"):
+        witness(server).missing()
+
+
+def test_our_own_refused_credential_fails_at_once() -> None:
+    """When the server does not take the key we ask with, it runs with other keys than the stack."""
+    server = FakeServer()
+    server.accepted = set()
+    with pytest.raises(OpsError, match=r'refused key "verify" .* run with other keys than the stack'):
+        witness(server).missing()
+
+
+@pytest.mark.parametrize(
+    ("version", "old"), [("2.20.26", True), ("3.0.0", False), ("10.1", False), ("", False), ("unknown", False)]
+)
+def test_only_a_known_version_below_3_is_old(version: str, old: bool) -> None:
+    """Versions are compared as numbers, and an unreadable one is given the benefit of the doubt."""
+    assert is_before_3(version) is old
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedSession]:
+    """Let the health endpoint answer from a script."""
+
+    def script(*steps: requests.Response | Exception) -> ScriptedSession:
+        session = ScriptedSession(*steps)
+        made = HealthEndpoint(HEALTH, World.SANDBOX, session)
+        monkeypatch.setattr(verify, "HealthEndpoint", lambda _url, _world: made)
+        return session
+
+    return script
+
+
+def flags(timeout: float = 10.0) -> argparse.Namespace:
+    return argparse.Namespace(mode="cloud", health_url=HEALTH, timeout=timeout)
+
+
+def says(status: str) -> requests.Response:
+    return answer(200, {"components": {"prefect": status}})
+
+
+def test_health_is_asked_until_it_is_healthy(endpoint: Callable[..., ScriptedSession]) -> None:
+    """Trouble while the new machine starts is waited out."""
+    endpoint(answer(502), requests.ConnectTimeout(), says("healthy"))
+    assert verify.run(flags(), Surroundings(FakeClock()).rt) == {"health": "healthy", "verified": True}
+
+
+def test_a_wait_does_not_read_like_a_failure(endpoint: Callable[..., ScriptedSession]) -> None:
+    """Until the time is up, what is missing is shown as something waited for."""
+    endpoint(says("unhealthy"), says("healthy"))
+    around = Surroundings(FakeClock())
+    verify.run(flags(), around.rt)
+    assert 'waiting: its health says "unhealthy"; 10 s left' in around.said
+    assert "could not" not in around.said
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (says("unhealthy"), 'its health says "unhealthy"'),
+        (says("not_configured"), "it runs without PREFECT_API_URL"),
+        (answer(500), "its health endpoint answers: HTTP 500"),
+    ],
+)
+def test_what_health_said_last_is_the_error(
+    endpoint: Callable[..., ScriptedSession], step: requests.Response, told: str
+) -> None:
+    """An orchestrator that does not get healthy in time fails the verb with what it said."""
+    endpoint(step, step, step)
+    with pytest.raises(OpsError, match=f'could not verify orchestrator "{HEALTH}": .*{told}'):
+        verify.run(flags(), Surroundings(FakeClock()).rt)
+
+
+def test_a_page_of_another_shape_is_not_waited_for(endpoint: Callable[..., ScriptedSession]) -> None:
+    """Three looks at something that is not the agreed JSON end the verb, however long the timeout."""
+    session = endpoint(*[answer(200, {"status": "up"})] * 10)
+    with pytest.raises(OpsError, match=r"without components\.prefect in a JSON object\. Set orchestrator\.healthUrl"):
+        verify.run(flags(600.0), Surroundings(FakeClock()).rt)
+    assert len(session.sent) == 3

@@ -1,0 +1,178 @@
+"""A stack's settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+import settings
+from settings import Settings, SettingsError
+from settings.groups import GROUPS
+from tests.support.stack_config import flat_config
+
+ROOT = Path(settings.__file__).parents[1]
+
+
+def parse(tmp_path: Path, **changes: Any) -> Settings:
+    return settings.parse(flat_config(**changes), stack="dev", owner="0123456789ab", root=tmp_path)
+
+
+def problems(tmp_path: Path, **changes: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        parse(tmp_path, **changes)
+    return str(caught.value)
+
+
+def test_the_runbooks_values_are_the_defaults(tmp_path: Path) -> None:
+    """A stack that states only names gets the runbook: ewr, shared 1 CPU, 256 MB, a check every 3 minutes."""
+    tree = parse(tmp_path)
+    assert (tree.fly.region, tree.vm.cpu_kind, tree.vm.cpus, tree.vm.memory_mb) == ("ewr", "shared", 1, 256)
+    assert tree.vm.swap_mb == 512
+    assert tree.uptime.interval_seconds == 180
+    assert tree.uptime.path == "/api/ready"
+    assert tree.server_url == "https://acme-prefect.fly.dev"
+    assert tree.api_url == "https://acme-prefect.fly.dev/api"
+    assert tree.machine_regions == ("ewr",)
+
+
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
+    """One run of a wrong stack names every key that has to change."""
+    text = problems(
+        tmp_path,
+        fly={"org": None, "regon": "ewr"},
+        vm={"memoryMb": 300, "replicas": "two"},
+        keys={"current": 2},
+        databaseUrl="postgresql://u:hunter2@h:6543/db",
+        nonsense="1",
+    )
+    for key in ("fly.org", "fly.regon", "vm.memoryMb", "vm.replicas", "keys.current", "databaseUrl", "nonsense"):
+        assert f"- {key}: " in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"vm": {"swapMb": 0}}, "256 MB of memory without swap"),
+        ({"vm": {"replicas": 2}}, "vm.replicas: 2 replicas need services.separate"),
+        ({"services": {"separate": True}}, "redisUrl: services.separate needs it"),
+        ({"redisUrl": "http://h"}, "redisUrl: it must start with redis://"),
+        ({"keys": {"current": 1, "accepted": [1, 1]}}, "a generation stands twice"),
+        ({"logins": ["admin", "github"]}, '"github" is the name of a consumer\'s own key'),
+        ({"logins": ["a b"]}, "does not look right"),
+        ({"logins": "admin"}, "logins: give a list of names"),
+        ({"image": {"build": False}}, "image.reference: image.build is false"),
+        ({"image": {"reference": "registry.fly.io/x:latest"}}, "image.reference"),
+        ({"mode": "clowd"}, "mode: 'clowd' is not one of self-hosted, cloud"),
+        ({"mode": "cloud"}, "cloud.apiUrl: mode: cloud needs it"),
+        ({"databaseUrl": ""}, "databaseUrl: it is required"),
+        ({"vm": "big"}, "vm: give a group of settings"),
+        ({"orchestrator": {"connected": "yes"}}, "orchestrator.connected: 'yes' is not true or false"),
+        ({"uptime": {"regions": ["mars"]}}, "uptime.regions[0]"),
+        ({"uptime": {"intervalSeconds": 5}}, "uptime.intervalSeconds: 5 is below 30"),
+        ({"vm": {"replicas": True}}, "vm.replicas: True is not a whole number"),
+        ({"github": {"workflowInputs": {"a": 1}}}, "github.workflowInputs: give names with a text each"),
+        ({"orchestrator": {"healthUrl": "http://127.0.0.1:1/health"}}, "the stack states endpoints: real"),
+        ({"endpoints": "sandbox"}, "the stack states endpoints: sandbox"),
+        ({"fly": {"urlTemplate": "http://localhost"}}, "fly.urlTemplate"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_reason(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    """Each rule of the configuration has a sentence that names its key."""
+    assert sentence in problems(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    "variable", ["FLY_FLAPS_BASE_URL", "FLY_API_BASE_URL", "GITHUB_API_URL", "BETTERSTACK_BASE_URL"]
+)
+def test_a_shell_of_the_other_world_is_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Also an `up` that finds nothing to do says so; an API that the stack does not use may point anywhere."""
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    assert f"could not use {variable}" in problems(tmp_path)
+    if variable == "BETTERSTACK_BASE_URL":
+        parse(tmp_path, uptime={"enabled": False})
+
+
+def test_cloud_needs_neither_a_database_nor_fly(tmp_path: Path) -> None:
+    """mode: cloud with its URL and key is complete."""
+    url = "https://api.prefect.cloud/api/accounts/a/workspaces/w"
+    tree = parse(tmp_path, mode="cloud", cloud={"apiUrl": url}, cloudApiKey="pnu_x", databaseUrl="", fly={"org": None})
+    assert tree.api_url == url
+    assert tree.connections is None
+
+
+def test_no_secret_is_in_the_repr(tmp_path: Path) -> None:
+    """The tree can be printed."""
+    text = repr(parse(tmp_path, databaseUrl="postgresql://u:hunter2@h/db", redisUrl="redis://:hunter2@h"))
+    assert "hunter2" not in text
+
+
+def test_replicas_take_their_regions_in_turn(tmp_path: Path) -> None:
+    """Three replicas in two regions are two and one."""
+    tree = parse(
+        tmp_path,
+        vm={"replicas": 3, "regions": ["ewr", "ams"]},
+        services={"separate": True},
+        redisUrl="rediss://:p@h:6379/0",
+    )
+    assert tree.machine_regions == ("ewr", "ams", "ewr")
+
+
+@pytest.mark.parametrize(
+    ("mine", "key"),
+    [
+        ({}, "github.repository"),
+        ({"github": {"repository": "other"}}, "orchestrator.app"),
+        ({"github": {"repository": "x"}, "orchestrator": {"app": "other"}}, "fly.app"),
+    ],
+)
+def test_two_stacks_with_the_same_target_are_refused(tmp_path: Path, mine: dict[str, Any], key: str) -> None:
+    """Secrets, orchestrator and app belong to one stack of the repository."""
+    other = flat_config()
+    config = {key: json.loads(value) if value[:1] in "{[" else value for key, value in other.items()}
+    (tmp_path / "Pulumi.prod.yaml").write_text(yaml.safe_dump({"config": config}))
+    assert f"- {key}: stack 'prod' has the same" in problems(tmp_path, **mine)
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging"])
+def test_the_committed_stacks_are_complete_but_for_the_database(stack: str) -> None:
+    """What is committed needs only its secret, in the presence of the other stacks."""
+    raw = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in raw.items()}
+    flat["prefect-fly:databaseUrl"] = "postgresql://u:p@h/db"
+    assert settings.parse(flat, stack=stack, owner="0" * 12, root=ROOT).stack == stack
+
+
+def test_the_project_file_declares_every_key_with_a_default() -> None:
+    """A declared key with neither default nor value would fail before the program could explain it."""
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    assert declared.keys() == GROUPS.keys() | settings.SCALARS.keys() | settings.SECRETS.keys()
+    assert all("default" in entry for entry in declared.values())
+    assert {key for key, entry in declared.items() if entry.get("secret")} == settings.SECRETS.keys()
+
+
+@pytest.mark.parametrize("stack", ["prod", "staging", "sandbox"])
+def test_the_json_schema_accepts_the_committed_stacks(stack: str) -> None:
+    """The published schema and the files people edit agree."""
+    raw = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    own = {key.partition(":")[2]: value for key, value in raw.items() if key.startswith("prefect-fly:")}
+    jsonschema.validate(own, settings.schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"vm": {"memory": 1}}, settings.schema())
+
+
+def test_the_readmes_table_is_the_trees() -> None:
+    """The configuration table in docs is generated, not remembered."""
+    assert settings.markdown_table() in (ROOT / "docs" / "configuration.md").read_text()
+
+
+def test_the_schema_file_is_the_trees() -> None:
+    """The committed JSON schema is the generated one."""
+    assert json.loads((ROOT / "docs" / "settings.schema.json").read_text()) == settings.schema()
