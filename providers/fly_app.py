@@ -1,11 +1,13 @@
 """fly:App — an app in our organization.
 
 Owns the app and, on delete, the machines in it that this stack made. Does not own its secrets, addresses and machines
-one by one: they are resources of their own. Never moves to another organization.
+one by one: they are resources of their own. Machines that the stack does not know are drift of the app. Never moves to
+another organization.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -21,9 +23,11 @@ from pulumi.dynamic import (
 )
 
 from clients.fly.apps import App as FlyApp
-from clients.fly.errors import FlyNotFoundError
+from clients.fly.errors import FlyForeignError, FlyNotFoundError
+from clients.fly.model import Machine
 from clients.fly.operations import adoption
 from clients.fly.operations.ownership import prove_gone
+from clients.fly.operations.strangers import removal, strangers
 from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("name", "endpoints")
@@ -65,10 +69,15 @@ class FlyAppProvider(ResourceProvider):
         except FlyNotFoundError as missing:
             prove_gone(client, props["org_slug"], id_, missing)
             return ReadResult(None, {})
-        return ReadResult(id_, _outputs(props, app))
+        unknown_ones = strangers(client.machines.list(id_), props["owner"]) if app.machine_count else ()
+        return ReadResult(id_, _outputs(props, app, unknown_ones))
 
-    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        """Take over new settings. A suspended app comes back with its machines, which are resources of their own."""
+    def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
+        """Take over new settings; refuse while machines that the stack does not know run there.
+
+        A suspended app comes back with its machines, which are resources of their own.
+        """
+        _refuse_strangers(id_, olds, news)
         kept = {key: olds[key] for key in ("app_id", "org_slug", "hostname") if key in olds}
         return UpdateResult(_inputs(news) | kept | {"drifted": []})
 
@@ -134,8 +143,23 @@ def _inputs(props: Props) -> dict[str, Any]:
     return {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES, "org"}}
 
 
-def _outputs(props: Props, app: FlyApp) -> dict[str, Any]:
+def _refuse_strangers(app: str, olds: Props, news: Props) -> None:
+    """Fail while there are machines that nobody is about to take over: they may serve with keys that were revoked."""
+    found = strangers(fly_client(news).machines.list(app), olds["owner"])
+    adoptable = bool(news.get("adopt_existing"))
+    refused = [machine for machine in found if machine.owner or not adoptable]
+    if refused:
+        names = ", ".join(f"{machine.id} ({machine.name})" for machine in refused)
+        raise FlyForeignError(
+            f'update app "{app}"',
+            f"machines run there that this stack does not know: {names}; their keys are not those of the stack",
+            advice=removal(app, refused),
+        )
+
+
+def _outputs(props: Props, app: FlyApp, unknown_ones: Sequence[Machine] = ()) -> dict[str, Any]:
     drifted = ["status: suspended"] if app.status == "suspended" and app.machine_count else []
+    drifted += [f"machine {machine.id} ({machine.name}): unknown to this stack" for machine in unknown_ones]
     return _inputs(props) | {
         "app_id": app.id,
         "org_slug": app.org,

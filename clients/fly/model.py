@@ -98,6 +98,7 @@ class Machine:
     instance_id: str
     private_ip: str
     host_status: str
+    created_at: str
     updated_at: str
     cordoned: bool
     image: ImageRef
@@ -109,7 +110,17 @@ class Machine:
     def from_wire(cls, body: object) -> Machine:
         """Read a reply."""
         entry = record(body)
-        texts = ("id", "name", "state", "region", "instance_id", "private_ip", "host_status", "updated_at")
+        texts = (
+            "id",
+            "name",
+            "state",
+            "region",
+            "instance_id",
+            "private_ip",
+            "host_status",
+            "created_at",
+            "updated_at",
+        )
         return cls(
             **{key: str(entry.get(key) or "") for key in texts},
             cordoned=bool(entry.get("cordoned")),
