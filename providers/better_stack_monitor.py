@@ -1,7 +1,7 @@
 """betterstack:Monitor: the one Better Stack monitor of a URL.
 
-The URL is the identity: a monitor of this URL that exists already is adopted and brought to these settings, because a
-second one would only alarm twice. `status` (up, down, …) is no part of the state: it changes by itself.
+The URL is the identity: a monitor of this URL that exists already is adopted, because a second one would only alarm
+twice. `status` (up, down, …) is no part of the state: it changes by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pulumi.dynamic import (
 from clients import better_stack
 from clients.better_stack import BetterStackClient, BetterStackNotFoundError, BetterStackUnclearError
 from clients.endpoints import World
-from providers.lifecycle import plain, unknown
+from providers.lifecycle import plain, require, unknown
 
 _REPLACE_ONLY = ("endpoints", "url")
 # Input → attribute of the API; also the order in which a drift is shown.
@@ -35,8 +35,8 @@ _ATTRIBUTES: Mapping[str, str] = {
     "request_timeout": "request_timeout",
     "ssl_expiration": "ssl_expiration",
 }
-# GET, because a HEAD of a Prefect server's health paths is answered 401.
-_FIXED = {"monitor_type": "status", "http_method": "get"}
+# What no setting changes; in the state only if changed by hand. GET: a HEAD of Prefect's health paths gets 401.
+_FIXED: Mapping[str, Any] = {"monitor_type": "status", "http_method": "get", "paused": False}
 # Seconds that Better Stack accepts for an HTTP check (its Terraform provider's documentation).
 _REQUEST_TIMEOUTS = (2, 3, 5, 10, 15, 30, 45, 60)
 
@@ -70,13 +70,10 @@ class MonitorProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse what the API would refuse, before anything is created."""
-        failures = []
-        timeout = news.get("request_timeout")
+        failures, timeout = require(news, {"endpoints": str, "url": str, "name": str}), news.get("request_timeout")
         if not unknown(timeout) and timeout not in _REQUEST_TIMEOUTS:
-            allowed = ", ".join(map(str, _REQUEST_TIMEOUTS))
-            failures.append(CheckFailure("request_timeout", f"{timeout} is none of Better Stack's {allowed} seconds"))
-        if not unknown(news.get("endpoints")) and news.get("endpoints") not in list(World):
-            failures.append(CheckFailure("endpoints", f'{news.get("endpoints")!r} is neither "real" nor "sandbox"'))
+            text = f"{timeout} seconds is none of Better Stack's {_REQUEST_TIMEOUTS}"
+            failures.append(CheckFailure("request_timeout", text))
         return CheckResult(news, failures)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -92,17 +89,17 @@ class MonitorProvider(ResourceProvider):
         """
         props = plain(props)
         client, url = _client(props), str(props["url"])
-        existing = client.find(url)
+        existing, attributes = client.find(url), {**_FIXED, **_wanted(props)}
         if not existing:
             try:
-                created = client.create({"url": url, **_FIXED, **_wanted(props)})
+                created = client.create({"url": url, **attributes})
             except BetterStackUnclearError:
                 existing = client.find(url)
                 if not existing:
                     raise
             else:
                 return CreateResult(id_=created.id, outs=_outs(props, created))
-        adopted = client.update(existing[0].id, {**_FIXED, **_wanted(props)})
+        adopted = client.update(existing[0].id, attributes)
         return CreateResult(id_=adopted.id, outs=_outs(props, adopted))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -118,6 +115,7 @@ class MonitorProvider(ResourceProvider):
             client.check_token()
             return ReadResult(id_=None, outs={})
         seen = {key: _seen(key, props.get(key), monitor.attributes) for key in _ATTRIBUTES}
+        seen |= {key: monitor.attributes[key] for key in _altered(monitor.attributes)}
         inputs = {"endpoints": props["endpoints"], "url": monitor.url}
         inputs |= {key: value for key, value in seen.items() if value is not None}
         return ReadResult(id_=id_, outs={**inputs, "monitor_id": id_}, inputs=inputs)
@@ -129,7 +127,7 @@ class MonitorProvider(ResourceProvider):
             BetterStackError: it was not changed.
         """
         news = plain(news)
-        changed = {_ATTRIBUTES[key]: news.get(key) for key in _changed(olds, news)}
+        changed = {_ATTRIBUTES.get(key, key): news.get(key, _FIXED.get(key)) for key in _changed(olds, news)}
         return UpdateResult(outs=_outs(news, _client(news).update(id_, changed)))
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
@@ -154,25 +152,29 @@ def _wanted(props: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _outs(props: Mapping[str, Any], monitor: better_stack.Monitor) -> dict[str, Any]:
-    kept = {key: props[key] for key in (*_REPLACE_ONLY, *_ATTRIBUTES) if props.get(key) is not None}
-    return {**kept, "monitor_id": monitor.id}
+    keys = (*_REPLACE_ONLY, *_ATTRIBUTES)
+    return {key: props[key] for key in keys if props.get(key) is not None} | {"monitor_id": monitor.id}
 
 
 def _seen(key: str, ours: Any, attributes: Mapping[str, Any]) -> Any:
-    """Return what the API says of `key`, in our spelling when it means the same; a field it omits is unchanged."""
+    """Return what the API says of `key`, in our spelling when it means the same; what we do not set is no drift."""
     theirs = attributes.get(_ATTRIBUTES[key], ours)
-    # A value that we do not set is the server's default, not drift.
     return ours if ours is None or _same(key, ours, theirs) else theirs
 
 
 def _changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
-    return [key for key in _ATTRIBUTES if not _same(key, olds.get(key), news.get(key))]
+    return [*(key for key in _ATTRIBUTES if not _same(key, olds.get(key), news.get(key))), *_altered(olds)]
+
+
+def _altered(attributes: Mapping[str, Any]) -> list[str]:
+    """Return the fixed attributes that somebody changed by hand; one that is not told is as we set it."""
+    return [key for key, ours in _FIXED.items() if not _same(key, attributes.get(key, ours), ours)]
 
 
 def _same(key: str, old: Any, new: Any) -> bool:
     if key == "regions" and isinstance(old, list) and isinstance(new, list):
         return sorted(map(str, old)) == sorted(map(str, new))
-    return bool(old == new)
+    return bool(old == new or (key == "http_method" and str(old).lower() == new))
 
 
 class Monitor(Resource, module="betterstack", name="Monitor"):

@@ -139,6 +139,34 @@ def test_drift_shows_and_what_is_not_ours_does_not(sandbox: Sandbox, client: Bet
     assert provider.diff(made.id, seen.outs or {}, inputs()).changes
 
 
+@pytest.mark.parametrize(
+    ("attribute", "by_hand", "ours"),
+    [("paused", True, False), ("monitor_type", "ping", "status"), ("http_method", "head", "get")],
+)
+def test_what_no_setting_changes_is_put_right_too(
+    sandbox: Sandbox, client: BetterStackClient, attribute: str, by_hand: object, ours: object
+) -> None:
+    """Paused, retyped or asked with another method by hand: read names it, diff wants it back, update undoes it."""
+    provider = MonitorProvider()
+    made = provider.create(inputs())
+    client.update(made.id, {attribute: by_hand, "recovery_period": 60})
+    seen = provider.read(made.id, made.outs or {})
+    assert (seen.inputs or {})[attribute] == by_hand
+    assert provider.diff(made.id, seen.outs or {}, inputs()).changes
+    mended = provider.update(made.id, seen.outs or {}, inputs()).outs or {}
+    assert live(sandbox)[0][attribute] == ours
+    assert not provider.diff(made.id, mended, inputs()).changes
+    assert live(sandbox)[0]["recovery_period"] == 60
+
+
+def test_adopting_a_paused_monitor_resumes_it(sandbox: Sandbox, client: BetterStackClient) -> None:
+    """A monitor of this URL that somebody paused watches again, with GET and as an HTTP check."""
+    client.create({"url": URL, "monitor_type": "ping", "http_method": "head", "paused": True})
+    MonitorProvider().create(inputs())
+    (attributes,) = live(sandbox)
+    assert (attributes["paused"], attributes["monitor_type"], attributes["http_method"]) == (False, "status", "get")
+
+
 def test_gone_is_believed_only_with_a_good_token(
     sandbox: Sandbox, client: BetterStackClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

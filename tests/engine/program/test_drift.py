@@ -11,15 +11,20 @@ pytestmark = pytest.mark.engine
 
 
 def test_drift_is_named_and_mended(deployment: Deployment) -> None:
-    """A machine changed by hand, a changed secret and a paused look at the monitor show in a refreshed preview."""
+    """A machine changed by hand, a changed secret and a paused monitor show in a refreshed preview, and are undone."""
     deployment.engine.up()
     machine = deployment.sandbox.fly.state.apps[captionacc.SERVER].live_machines[0]
     env = {**machine.config["env"], "PREFECT_LOGGING_LEVEL": "DEBUG"}
     deployment.sandbox.run(deployment.sandbox.fly.update_machine(machine, config={**machine.config, "env": env}))
     deployment.sandbox.fly.set_secrets(captionacc.ORCHESTRATOR, {"PREFECT_API_URL": "https://elsewhere"})
     deployment.sandbox.fly.set_secrets(captionacc.ORCHESTRATOR, {"SOMEBODY_ELSES": "x"})
-    assert deployment.engine.preview(refresh=True)
+    (monitor,) = deployment.sandbox.better_stack.monitors.values()
+    monitor.attributes["paused"] = True
+    seen = len(deployment.engine.text())
+    assert deployment.engine.preview(refresh=True, diff=True)
+    assert "- paused" in deployment.engine.text()[seen:]
     deployment.engine.up(refresh=True)
+    assert monitor.status != "paused"
     assert deployment.engine.preview(expect_no_changes=True, refresh=True) == {}
     assert (
         "PREFECT_LOGGING_LEVEL"
