@@ -18,11 +18,12 @@ setup: ## make .venv, the Pulumi CLI and its plugins ready (does nothing when th
 test: setup check ## all set-up, the checks and every test
 	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
 
-check: setup ## lint, format, types, lengths
+check: setup ## lint, format, types, lengths, workflows
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy .
 	@$(VENV_PYTHON) -m toolchain.lengths
+	@$(VENV_PYTHON) -m toolchain.workflows
 
 demo: setup ## deploy a real Prefect server into the sandbox and show what came of it
 	@$(VENV_PYTHON) -m sandbox.demo up

@@ -69,3 +69,9 @@ REGISTRY = GoBuild(
     binary="registry",
     label="a local image registry",
 )
+ACTIONLINT = GoBuild(
+    name="actionlint",
+    package="github.com/rhysd/actionlint/cmd/actionlint",
+    binary="actionlint",
+    label="actionlint, which checks the workflows",
+)
