@@ -25,7 +25,7 @@ from pulumi.dynamic import (
 from clients.fly import FlyClient
 from clients.fly.errors import FlyForeignError, FlyNotFoundError
 from clients.fly.model import Machine as FlyMachine
-from clients.fly.operations import deployment
+from clients.fly.operations import deployment, takeover
 from clients.fly.operations.ownership import prove_gone
 from providers.fly_machine_state import (
     OUTPUTS,
@@ -67,6 +67,8 @@ class FlyMachineProvider(ResourceProvider):
         client = fly_client(props)
         org = client.apps.org_of(props["app"])
         machine = deployment.launch(client, wanted_of(props))
+        if props.get("retire_unmarked"):
+            takeover.retire_the_rest(client, props["app"])
         return CreateResult(machine.id, outputs(props, machine, org))
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -129,6 +131,7 @@ class Machine(Resource, module="fly", name="Machine"):
         secrets_fingerprint: starts a new version when it changes.
         healthy_timeout: seconds for starting and passing the checks.
         adopt: take over a machine of this region that no stack made.
+        retire_unmarked: once this one is healthy, remove the machines of the app that no stack made.
         opts: as usual.
     """
 
@@ -156,6 +159,7 @@ class Machine(Resource, module="fly", name="Machine"):
         secrets_fingerprint: pulumi.Input[str] = "",
         healthy_timeout: pulumi.Input[float] = 180,
         adopt: pulumi.Input[bool] = False,
+        retire_unmarked: pulumi.Input[bool] = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props: dict[str, Any] = {
@@ -169,6 +173,7 @@ class Machine(Resource, module="fly", name="Machine"):
             "secrets_fingerprint": secrets_fingerprint,
             "healthy_timeout": healthy_timeout,
             "adopt": adopt,
+            "retire_unmarked": retire_unmarked,
         }
         super().__init__(FlyMachineProvider(), resource_name, props | dict.fromkeys(OUTPUTS), adopting(opts))
 

@@ -13,7 +13,7 @@ from providers.lifecycle import Props, plain, unknown
 
 REPLACES = ("app", "name", "region", "endpoints")
 RESTARTS = ("min_secrets_version", "secrets_fingerprint")
-UPDATES = ("owner", "healthy_timeout", "adopt")
+UPDATES = ("owner", "healthy_timeout", "adopt", "retire_unmarked")
 OUTPUTS = ("machine_id", "instance_id", "private_ip", "image_digest", "revision", "drifted", "org")
 
 

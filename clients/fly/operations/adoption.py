@@ -15,6 +15,7 @@ from clients.fly.errors import (
     FlyUnreachableError,
 )
 from clients.fly.operations.deployment import destroy
+from clients.fly.operations.takeover import refuse_what_cannot_be_taken
 
 _TRIES = 3
 # An alias for everybody's own organization, which the API may answer with a slug of its own.
@@ -115,9 +116,11 @@ def _may_adopt(client: FlyClient, app: App, org: str, owner: str, *, adopt: bool
             f'the name is taken by your organization "{app.org}"',
             advice=f'Choose another name (fly.app), or set fly.org to "{app.org}".',
         )
+    machines = client.machines.list(app.name)
     if adopt:
+        refuse_what_cannot_be_taken(app.name, machines)
         return
-    foreign = [machine.id for machine in client.machines.list(app.name) if machine.owner != owner]
+    foreign = [machine.id for machine in machines if machine.owner != owner]
     if foreign:
         raise FlyForeignError(
             doing,

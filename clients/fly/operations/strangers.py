@@ -18,13 +18,18 @@ def strangers(machines: Iterable[Machine], owner: str) -> tuple[Machine, ...]:
     Machines that end by themselves (one-off machines, consoles) are left out. Of several machines with one label the
     one that has the label as its name is ours; where none has, as after an adoption, it is the oldest.
     """
-    lasting = [m for m in machines if not m.destroyed and not _ends_by_itself(m)]
+    candidates = lasting(machines)
     ours: dict[str, Machine] = {}
-    for machine in sorted(lasting, key=lambda m: (m.name != m.label, m.created_at, m.id)):
+    for machine in sorted(candidates, key=lambda m: (m.name != m.label, m.created_at, m.id)):
         if machine.owner == owner:
             ours.setdefault(machine.label, machine)
     known = {machine.id for machine in ours.values()}
-    return tuple(sorted((m for m in lasting if m.id not in known), key=lambda m: m.id))
+    return tuple(sorted((m for m in candidates if m.id not in known), key=lambda m: m.id))
+
+
+def lasting(machines: Iterable[Machine]) -> list[Machine]:
+    """Return the machines that are there to stay: no one-off machines, no consoles, nothing that is on its way out."""
+    return [m for m in machines if not m.destroyed and not _ends_by_itself(m)]
 
 
 def serves(machine: Machine) -> bool:

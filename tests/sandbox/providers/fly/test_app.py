@@ -28,7 +28,7 @@ def engine() -> EngineSide:
 
 
 def add_machine(sandbox: Sandbox, owner: str, name: str = "m1") -> None:
-    metadata = {"prefect_fly_owner": owner} if owner else {}
+    metadata = {"fly_process_group": "app"} | ({"prefect_fly_owner": owner} if owner else {})
     request = MachineRequest(name=name, region="ewr", config=config(metadata=metadata))
     client_of(sandbox).machines.create("shop", request)
 
