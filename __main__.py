@@ -3,12 +3,10 @@
 import os
 import signal
 
-import pulumi
-
-from components.api_keys import ApiKeys, ApiKeysArgs
-from components.orchestrator_wiring import OrchestratorWiring, OrchestratorWiringArgs
-from components.prefect_server import PrefectServer, PrefectServerArgs
-from components.uptime_monitor import UptimeMonitor, UptimeMonitorArgs
+from components import stack
+from components.orchestrator_wiring import OrchestratorWiring
+from components.prefect_server import PrefectServer
+from components.uptime_monitor import UptimeMonitor
 from outputs import export
 from settings import load
 
@@ -18,18 +16,15 @@ signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 settings = load()
 keys = server = monitor = wiring = None
 
-if settings.mode == "self-hosted":
-    consumers = ("orchestrator", "github", "verify", *settings.logins)
-    key_args = ApiKeysArgs(consumers=consumers, current=settings.keys.current, accepted=settings.keys.accepted)
-    keys = ApiKeys(settings.fly.app, key_args)
-    server = PrefectServer(settings.fly.app, PrefectServerArgs(settings=settings, keys=keys))
+if settings.fly is not None:
+    keys = stack.api_keys(settings, settings.fly)
+    server = PrefectServer(settings.fly.app, stack.server_args(settings, settings.fly, keys))
     if settings.uptime.enabled:
-        monitor_args = UptimeMonitorArgs.of(settings)
-        opts = pulumi.ResourceOptions(depends_on=[server.verified])
-        monitor = UptimeMonitor(settings.fly.app, monitor_args, opts)
+        monitor_args, after = stack.monitor_args(settings), stack.after(server)
+        monitor = UptimeMonitor(settings.fly.app, monitor_args, after)
 
 if settings.orchestrator.connected:
-    wiring_args = OrchestratorWiringArgs(settings=settings, keys=keys, server=server, monitor=monitor)
+    wiring_args = stack.wiring_args(settings, keys, server, monitor)
     wiring = OrchestratorWiring(settings.orchestrator.app, wiring_args)
 
 export(settings, keys, server, wiring)

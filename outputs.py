@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
+from components import stack
 from components.api_keys import ApiKeys
 from components.fly_machines import machine_keys
 from components.orchestrator_wiring import OrchestratorWiring
@@ -48,7 +49,7 @@ def export(
     pulumi.export("orchestratorConnected", wiring is not None)
     if wiring is not None:
         pulumi.export("redeployRun", wiring.run_url)
-    cost = _cost(settings) if server else 0.0
+    cost = _cost(settings)
     pulumi.export("monthlyCostUsd", cost)
     if server is not None and keys is not None:
         _export_server(settings, keys, server)
@@ -71,8 +72,10 @@ def _export_server(settings: Settings, keys: ApiKeys, server: PrefectServer) -> 
 
 
 def _cost(settings: Settings) -> float | None:
-    regions = [region for _key, region, _role in machine_keys(settings)]
-    vm = settings.vm
+    if settings.fly is None:
+        return 0.0
+    vm, machines = settings.vm, stack.machine_settings(settings, settings.fly)
+    regions = [key.region for key in machine_keys(settings.machine_regions, machines)]
     return monthly_usd(cpu_kind=vm.cpu_kind, cpus=vm.cpus, memory_mb=vm.memory_mb, regions=regions)
 
 

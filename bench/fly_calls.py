@@ -19,7 +19,7 @@ from typing import Any
 
 import requests
 
-from clients.fly.operations.ownership import owner_of
+from clients.names import owner_of
 from sandbox.fly import FlyOptions
 from sandbox.testing import Sandbox, running_sandbox
 from tests.support.cli_stack import CliStack

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.children import child_options
 from components.type_tokens import API_KEYS
 from providers.api_key import ApiKey
 
@@ -53,7 +54,7 @@ class ApiKeys(pulumi.ComponentResource):
                 f"{name}-{key_name(consumer, generation)}",
                 consumer=consumer,
                 generation=generation,
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=child_options(self, opts),
             )
             for consumer in args.consumers
             for generation in args.accepted

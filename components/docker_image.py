@@ -13,6 +13,7 @@ import pulumi
 import pulumi_docker as docker
 
 from clients.fly.tokens import registry_password
+from components.children import child_options
 from components.type_tokens import DOCKER_IMAGE
 from settings.groups import ImageSettings
 
@@ -53,7 +54,7 @@ class DockerImage(pulumi.ComponentResource):
                 registry=_registry(args.image.registry),
                 build_on_preview=False,
                 skip_push=False,
-                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, replacement_trigger=args.app_id),
+                opts=child_options(self, opts, retain_on_delete=True, replacement_trigger=args.app_id),
             )
             self.reference = image.repo_digest
         self.register_outputs({"reference": self.reference})

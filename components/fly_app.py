@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pulumi
 
 from clients.endpoints import World
+from components.children import child_options
 from components.type_tokens import FLY_APP
 from providers.fly_app import App
 from providers.fly_ip_address import IpAddress
@@ -44,6 +45,8 @@ class FlyApp(pulumi.ComponentResource):
     app: pulumi.Output[str]
     app_id: pulumi.Output[str]
     addresses: pulumi.Output[list[str]]
+    resource: App
+    waits_for: list[pulumi.Resource]
 
     def __init__(self, name: str, args: FlyAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(FLY_APP, name, None, opts)
@@ -55,9 +58,9 @@ class FlyApp(pulumi.ComponentResource):
             adopt_existing=args.adopt_existing,
             owner=args.owner,
             others=list(args.others),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=child_options(self, opts),
         )
-        inside = pulumi.ResourceOptions(parent=self, replace_with=[app])
+        inside = child_options(self, opts, replace_with=[app])
         addresses = [
             IpAddress(
                 f"{name}-{kind}",
@@ -71,6 +74,6 @@ class FlyApp(pulumi.ComponentResource):
         self.app, self.app_id = app.name, app.app_id
         # Whatever is in the app goes when the app is replaced, and must be made again with it.
         self.resource = app
-        self.resources: list[pulumi.Resource] = [app, *addresses]
+        self.waits_for = [app, *addresses]
         self.addresses = pulumi.Output.all(*[address.address for address in addresses])
         self.register_outputs({"app": self.app, "addresses": self.addresses})

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pulumi
 
 from clients.endpoints import World
+from components.children import child_options
 from components.type_tokens import FLY_SECRETS
 from providers.fly_secrets import Secrets
 
@@ -48,11 +49,11 @@ class FlySecrets(pulumi.ComponentResource):
 
     version: pulumi.Output[int]
     fingerprint: pulumi.Output[str]
-    fingerprints: pulumi.Output[dict[str, str]]
+    waits_for: list[pulumi.Resource]
 
     def __init__(self, name: str, args: FlySecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(FLY_SECRETS, name, None, opts)
-        self.resource = Secrets(
+        resource = Secrets(
             name,
             endpoints=args.world.value,
             app=args.app,
@@ -60,13 +61,9 @@ class FlySecrets(pulumi.ComponentResource):
             absent=list(args.absent),
             owner=args.owner,
             take_over=args.take_over,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=opts.depends_on if opts else None,
-                replace_with=[args.app_resource] if args.app_resource else None,
-            ),
+            opts=child_options(self, opts, replace_with=[args.app_resource] if args.app_resource else None),
         )
-        self.version = self.resource.version
-        self.fingerprint = self.resource.fingerprint
-        self.fingerprints = self.resource.fingerprints
+        self.waits_for = [resource]
+        self.version = resource.version
+        self.fingerprint = resource.fingerprint
         self.register_outputs({"version": self.version, "fingerprint": self.fingerprint})

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_github as github
 
+from components.children import child_options
 from components.type_tokens import GITHUB_SECRETS
 
 
@@ -39,16 +40,15 @@ class GitHubSecrets(pulumi.ComponentResource):
     """One Actions secret for each name."""
 
     names: pulumi.Output[list[str]]
+    waits_for: list[pulumi.Resource]
 
     def __init__(self, name: str, args: GitHubSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(GITHUB_SECRETS, name, None, opts)
-        depends_on = opts.depends_on if opts else None
         # Old and new share one name on GitHub: replacing must delete first, or the deletion would take the new value.
-        child = pulumi.ResourceOptions(parent=self, depends_on=depends_on, delete_before_replace=True)
-        self.secrets = [
-            _secret(f"{name}-{secret}", secret, value, args, child) for secret, value in args.values.items()
-        ]
-        self.names = pulumi.Output.all(*[secret.secret_name for secret in self.secrets])
+        child = child_options(self, opts, delete_before_replace=True)
+        secrets = [_secret(f"{name}-{secret}", secret, value, args, child) for secret, value in args.values.items()]
+        self.waits_for = list(secrets)
+        self.names = pulumi.Output.all(*[secret.secret_name for secret in secrets])
         self.register_outputs({"names": self.names})
 
 

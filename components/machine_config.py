@@ -7,9 +7,11 @@ the measured limits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from settings import Settings
+from settings.database import ConnectionBudget
+from settings.groups import DatabaseSettings, RetentionSettings, VmSettings
 
 HTTP_PORT = 4200
 METRICS_PORT = 9091
@@ -18,22 +20,43 @@ _PACE = {"interval": "30s", "timeout": "5s", "grace_period": "60s"}
 _STOP = {"signal": "SIGTERM", "timeout": "35s"}
 
 
-def database_environment(settings: Settings) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class MachineSettings:
+    """What the configuration of a server machine is made of.
+
+    Attributes:
+        vm: size.
+        region: the server's main region.
+        database: schema and encryption.
+        retention: how long history is kept.
+        separate_services: the background services run on a machine of their own.
+        connections: how many database connections each process may hold.
+    """
+
+    vm: VmSettings
+    region: str
+    database: DatabaseSettings
+    retention: RetentionSettings
+    separate_services: bool
+    connections: ConnectionBudget | None
+
+
+def database_environment(database: DatabaseSettings) -> dict[str, str]:
     """Plain variables that tell the image how to use the database; `migrate` and the machines share them."""
     return {
-        "PREFECT_FLY_DATABASE_SCHEMA": settings.database.schema,
-        "PREFECT_FLY_DATABASE_REQUIRE_TLS": str(settings.database.require_tls).lower(),
+        "PREFECT_FLY_DATABASE_SCHEMA": database.schema_name,
+        "PREFECT_FLY_DATABASE_REQUIRE_TLS": str(database.require_tls).lower(),
     }
 
 
-def server_environment(settings: Settings) -> dict[str, str]:
+def server_environment(settings: MachineSettings) -> dict[str, str]:
     """Plain variables of every server machine; secrets come from the app."""
     pool = settings.connections
     environment = {
-        **database_environment(settings),
+        **database_environment(settings.database),
         "PREFECT_SERVER_API_PORT": str(HTTP_PORT),
         "PREFECT_FLY_METRICS_PORT": str(METRICS_PORT),
-        "PREFECT_FLY_SEPARATE_SERVICES": str(settings.services.separate).lower(),
+        "PREFECT_FLY_SEPARATE_SERVICES": str(settings.separate_services).lower(),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": _days(settings.retention.event_days),
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": _days(settings.retention.flow_run_days),
@@ -49,7 +72,7 @@ def _days(days: int) -> str:
     return f"P{days}D"
 
 
-def api_machine(settings: Settings, image: str) -> dict[str, Any]:
+def api_machine(settings: MachineSettings, image: str) -> dict[str, Any]:
     """The configuration of a machine that serves the API and the UI."""
     return {
         **_machine(settings, image, group="app", command="serve"),
@@ -57,7 +80,7 @@ def api_machine(settings: Settings, image: str) -> dict[str, Any]:
     }
 
 
-def services_machine(settings: Settings, image: str) -> dict[str, Any]:
+def services_machine(settings: MachineSettings, image: str) -> dict[str, Any]:
     """The configuration of the machine that runs the background services; nothing is routed to it.
 
     It has no API, so that its metrics stand for its health.
@@ -66,9 +89,9 @@ def services_machine(settings: Settings, image: str) -> dict[str, Any]:
     return {**_machine(settings, image, group="services", command="services"), "checks": {"metrics": check}}
 
 
-def _machine(settings: Settings, image: str, *, group: str, command: str) -> dict[str, Any]:
+def _machine(settings: MachineSettings, image: str, *, group: str, command: str) -> dict[str, Any]:
     vm = settings.vm
-    identity: Mapping[str, str] = {"FLY_PROCESS_GROUP": group, "PRIMARY_REGION": settings.fly.region}
+    identity: Mapping[str, str] = {"FLY_PROCESS_GROUP": group, "PRIMARY_REGION": settings.region}
     init: dict[str, Any] = {"cmd": [command]}
     if vm.swap_mb:
         init["swap_size_mb"] = vm.swap_mb

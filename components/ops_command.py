@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pulumi
@@ -34,34 +35,56 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def ops_command(
-    name: str,
-    verb: str,
-    flags: Flags,
-    *,
-    runs_on: Literal["create", "delete"] = "create",
-    environment: Mapping[str, pulumi.Input[str]] | None = None,
-    triggers: Sequence[pulumi.Input[Any]] | None = None,
-    only_triggers: bool = False,
-    opts: pulumi.ResourceOptions,
-) -> local.Command:
-    """Declare a Command that runs an ops verb.
+@dataclass(frozen=True, kw_only=True)
+class OpsEvent:
+    """A verb that a Command runs.
 
-    With `runs_on="delete"` nothing runs on create and update: the bookend must stay silent in a normal `up`, and must
-    not be given triggers. With `only_triggers` a changed flag (a timeout, a secrets version) runs nothing: without it
-    the provider runs `create` again whenever any input changes.
+    Attributes:
+        verb: of `python -m ops`.
+        flags: its flags without the dashes, in the order in which they are written.
+        runs_on: with "delete" nothing runs on create and update: the bookend must stay silent in a normal `up`, and
+            must not be given triggers.
+        environment: variables that hold secrets.
+        triggers: run again when one of these changes.
+        only_triggers: a changed flag (a timeout, a secrets version) runs nothing; else the provider runs `create` again
+            whenever any input changes.
+        reads_stdout: the program reads standard output. Otherwise both outputs are secret: nothing reads them, and they
+            hold other programs' words.
     """
-    text = pulumi.Output.all(**flags).apply(lambda known: render(verb, {key: known[key] for key in flags}))
+
+    verb: str
+    flags: Flags
+    runs_on: Literal["create", "delete"] = "create"
+    environment: Mapping[str, pulumi.Input[str]] | None = field(default=None, repr=False)
+    triggers: Sequence[pulumi.Input[Any]] | None = None
+    only_triggers: bool = False
+    reads_stdout: bool = False
+
+    def __post_init__(self) -> None:
+        if self.runs_on == "delete" and self.triggers:
+            raise ValueError(f"{self.verb} runs on delete, and triggers would run it in an ordinary up")
+
+    @property
+    def text(self) -> pulumi.Output[str]:
+        """The shell text that is written into the state."""
+        return pulumi.Output.all(**self.flags).apply(
+            lambda known: render(self.verb, {flag: known[flag] for flag in self.flags})
+        )
+
+
+def ops_command(name: str, event: OpsEvent, opts: pulumi.ResourceOptions) -> local.Command:
+    """Declare the Command that runs an ops verb."""
+    secret = ["stderr"] if event.reads_stdout else ["stderr", "stdout"]
     return local.Command(
         name,
-        create=text if runs_on == "create" else None,
-        update=":" if only_triggers else None,
-        delete=text if runs_on == "delete" else None,
-        environment=dict(environment) if environment else None,
-        triggers=list(triggers) if triggers else None,
+        create=event.text if event.runs_on == "create" else None,
+        update=":" if event.only_triggers else None,
+        delete=event.text if event.runs_on == "delete" else None,
+        environment=dict(event.environment) if event.environment else None,
+        triggers=list(event.triggers) if event.triggers else None,
         # Standard error is for people: progress, and a run's URL while it waits for approval. The report on standard
         # output stays in the state (docs/adr/0005).
         logging=local.Logging.STDERR,
         add_previous_output_in_env=False,
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=secret)),
     )

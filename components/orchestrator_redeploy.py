@@ -11,9 +11,64 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.ops_command import Flags, ops_command
+from clients.endpoints import World
+from clients.names import VERIFY_KEY
+from components.children import child_options
+from components.ops_command import Flags, OpsEvent, ops_command
 from components.type_tokens import ORCHESTRATOR_REDEPLOY
-from settings import Settings
+from settings.groups import GithubSettings, OrchestratorSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """How an orchestrator is deployed.
+
+    Attributes:
+        world: the world it lives in.
+        orchestrator: its app, health endpoint and ways of redeploying.
+        github: the repository and workflow that deploy it.
+        github_owner: owner of the repository.
+        timeout: seconds a redeploy may take.
+    """
+
+    world: World
+    orchestrator: OrchestratorSettings
+    github: GithubSettings
+    github_owner: str
+    timeout: int
+
+    def flags(self, by: str) -> Flags:
+        """Return the flags that `redeploy` and `detach` share; `by` is workflow or machines."""
+        inputs = self.github.workflow_inputs
+        return {
+            "endpoints": self.world.value,
+            "by": by,
+            "orchestrator-app": self.orchestrator.app,
+            "repository": f"{self.github_owner}/{self.github.repository}",
+            "workflow": self.github.workflow,
+            "ref": self.github.ref,
+            "inputs": json.dumps(inputs, sort_keys=True) if inputs else None,
+            "timeout": self.timeout,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnServer:
+    """Our own server, as the verification of the orchestrator sees it.
+
+    Attributes:
+        url: public address.
+        app: its Fly app.
+        key_name: name of the key that the orchestrator uses.
+        credential: `name:key` that may read the server's counters.
+        verified: the server's own verification.
+    """
+
+    url: str
+    app: str
+    key_name: str
+    credential: pulumi.Output[str]
+    verified: pulumi.CustomResource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +76,16 @@ class OrchestratorRedeployArgs:
     """Inputs of OrchestratorRedeploy.
 
     Attributes:
-        settings: the stack's settings.
+        deployment: how the orchestrator is deployed.
         secrets_fingerprint: changes when the orchestrator's secrets do.
-        key_name: name of the key the orchestrator uses; None with Prefect Cloud.
-        verify_credential: `name:key` that may read the server's counters; None with Prefect Cloud.
-        server_verified: the server's own verification; None with Prefect Cloud.
+        server: the server it is to use; None with Prefect Cloud.
+        healthy_timeout: seconds it may take to say that it is healthy.
     """
 
-    settings: Settings
+    deployment: Deployment
     secrets_fingerprint: pulumi.Output[str]
-    key_name: str | None
-    verify_credential: pulumi.Output[str] | None
-    server_verified: pulumi.CustomResource | None
+    server: OwnServer | None
+    healthy_timeout: int
 
 
 class OrchestratorRedeploy(pulumi.ComponentResource):
@@ -42,55 +95,42 @@ class OrchestratorRedeploy(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: OrchestratorRedeployArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(ORCHESTRATOR_REDEPLOY, name, None, opts)
-        settings = args.settings
         redeploy = ops_command(
             f"{name}-redeploy",
-            "redeploy",
-            redeploy_flags(settings, settings.orchestrator.redeploy),
-            triggers=[args.secrets_fingerprint],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
+            OpsEvent(
+                verb="redeploy",
+                flags=args.deployment.flags(args.deployment.orchestrator.redeploy),
+                triggers=[args.secrets_fingerprint],
+                reads_stdout=True,
+            ),
+            child_options(self, opts),
         )
         report = redeploy.stdout.apply(_read_report)
-        before = [args.server_verified.id] if args.server_verified else []
         ops_command(
             f"{name}-verify",
-            "verify",
-            _verify_flags(args, report.apply(lambda known: str(known["started_at"]))),
-            environment={"PREFECT_FLY_VERIFY_KEY": args.verify_credential} if args.verify_credential else None,
-            triggers=[redeploy.stdout, *before],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[redeploy]),
+            OpsEvent(
+                verb="verify",
+                flags=_verify_flags(args, report.apply(lambda known: str(known["started_at"]))),
+                environment={VERIFY_KEY: args.server.credential} if args.server else None,
+                triggers=[redeploy.stdout, *([args.server.verified.id] if args.server else [])],
+            ),
+            child_options(self, opts, after=[redeploy]),
         )
         self.run_url = report.apply(lambda known: str(known["url"] or ""))
         self.register_outputs({"runUrl": self.run_url})
 
 
-def redeploy_flags(settings: Settings, mode: str) -> Flags:
-    """Flags that `redeploy` and `detach` share."""
-    github = settings.github
-    return {
-        "endpoints": settings.world.value,
-        "mode": mode,
-        "app": settings.orchestrator.app,
-        "repository": f"{settings.github_owner}/{github.repository}",
-        "workflow": github.workflow,
-        "ref": github.ref,
-        "inputs": json.dumps(github.workflow_inputs, sort_keys=True) if github.workflow_inputs else None,
-        "timeout": settings.timeouts.redeploy,
-    }
-
-
 def _verify_flags(args: OrchestratorRedeployArgs, since: pulumi.Output[str]) -> Flags:
-    settings = args.settings
-    own_server = settings.mode == "self-hosted"
+    deployment, server = args.deployment, args.server
     return {
-        "endpoints": settings.world.value,
-        "mode": settings.mode,
-        "health-url": settings.orchestrator.health_url,
-        "server-url": settings.server_url if own_server else None,
-        "app": settings.fly.app if own_server else None,
-        "key": args.key_name,
+        "endpoints": deployment.world.value,
+        "mode": "self-hosted" if server else "cloud",
+        "health-url": deployment.orchestrator.health_url,
+        "server-url": server.url if server else None,
+        "server-app": server.app if server else None,
+        "key": server.key_name if server else None,
         "since": since,
-        "timeout": settings.timeouts.healthy,
+        "timeout": args.healthy_timeout,
     }
 
 

@@ -7,23 +7,47 @@ goes only after that. The component is the same in both modes, so that a change 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 
+from clients.names import API_KEY, API_URL, AUTH_STRING
 from components.api_keys import ApiKeys
+from components.children import child_options
 from components.fly_secrets import FlySecrets, FlySecretsArgs
 from components.github_secrets import GitHubSecrets, GitHubSecretsArgs
-from components.ops_command import ops_command
-from components.orchestrator_redeploy import OrchestratorRedeploy, OrchestratorRedeployArgs, redeploy_flags
-from components.prefect_server import PrefectServer
+from components.ops_command import OpsEvent, ops_command
+from components.orchestrator_redeploy import Deployment, OrchestratorRedeploy, OrchestratorRedeployArgs, OwnServer
 from components.type_tokens import ORCHESTRATOR_WIRING
-from components.uptime_monitor import UptimeMonitor
-from settings import Settings
 
-API_URL = "PREFECT_API_URL"
-API_KEY = "PREFECT_API_KEY"
-AUTH_STRING = "PREFECT_API_AUTH_STRING"
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """What a consumer needs to use a server: the values of its PREFECT_* variables.
+
+    Our own server gets the auth string beside the key, because Prefect's client authenticates its websockets with
+    nothing else; with Prefect Cloud it must not be there, because it would win over the key (docs/gate.md).
+    """
+
+    values: Mapping[str, pulumi.Input[str]] = field(repr=False)
+
+    @classmethod
+    def to_own_server(cls, api_url: str, keys: ApiKeys, consumer: str) -> Connection:
+        """Return what `consumer` needs for our own server."""
+        return cls(
+            values={API_URL: api_url, API_KEY: keys.value(consumer), AUTH_STRING: keys.credential(consumer)},
+        )
+
+    @classmethod
+    def to_cloud(cls, api_url: str, key: str) -> Connection:
+        """Return what every consumer needs for Prefect Cloud."""
+        return cls(values={API_URL: api_url, API_KEY: pulumi.Output.secret(key)})
+
+    @property
+    def absent(self) -> list[str]:
+        """Names that must not be set."""
+        return [] if AUTH_STRING in self.values else [AUTH_STRING]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +55,24 @@ class OrchestratorWiringArgs:
     """Inputs of OrchestratorWiring.
 
     Attributes:
-        settings: the stack's settings.
-        keys: API keys with the consumers `orchestrator` and `github`; None with Prefect Cloud.
-        server: the server to wire to; None with Prefect Cloud.
-        monitor: goes, like the server, only when the orchestrator let go; None where there is none.
+        deployment: how the orchestrator is deployed.
+        owner: the stack's mark.
+        fly_org: organisation of the orchestrator's app; lets a 404 prove that it is gone. None: not known.
+        orchestrator: what the orchestrator is given.
+        github: what the repository is given.
+        server: our own server; None with Prefect Cloud.
+        healthy_timeout: seconds the orchestrator may take to say that it is healthy.
+        waits_for: what destroy may touch only after the orchestrator let go.
     """
 
-    settings: Settings
-    keys: ApiKeys | None
-    server: PrefectServer | None
-    monitor: UptimeMonitor | None = None
-
-    def __post_init__(self) -> None:
-        if (self.keys is None) != (self.server is None):
-            raise ValueError("keys and server go together: both for our own server, neither for Prefect Cloud")
+    deployment: Deployment
+    owner: str
+    fly_org: str | None
+    orchestrator: Connection
+    github: Connection
+    server: OwnServer | None
+    healthy_timeout: int
+    waits_for: Sequence[pulumi.Resource] = ()
 
 
 class OrchestratorWiring(pulumi.ComponentResource):
@@ -54,83 +82,53 @@ class OrchestratorWiring(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: OrchestratorWiringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(ORCHESTRATOR_WIRING, name, None, opts)
-        settings = args.settings
+        deployment = args.deployment
         bookend = ops_command(
             f"{name}-detach",
-            "detach",
-            {
-                **redeploy_flags(settings, settings.orchestrator.rollback),
-                "health-url": settings.orchestrator.health_url,
-                # Lets a 404 prove that the orchestrator's app is gone.
-                "org": settings.fly.org if settings.mode == "self-hosted" else None,
-            },
-            runs_on="delete",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=_below_bookend(args)),
+            OpsEvent(
+                verb="detach",
+                flags={
+                    **deployment.flags(deployment.orchestrator.rollback),
+                    "health-url": deployment.orchestrator.health_url,
+                    "org": args.fly_org,
+                },
+                runs_on="delete",
+            ),
+            child_options(self, opts, after=args.waits_for),
         )
-        after_bookend = pulumi.ResourceOptions(parent=self, depends_on=[bookend])
-        secrets = _orchestrator_secrets(name, args, after_bookend)
-        github = _github_secrets(args, after_bookend)
+        above = child_options(self, opts, after=[bookend])
+        secrets = FlySecrets(name, _secrets_args(args), above)
+        github = _github_secrets(args, above)
         redeploy = OrchestratorRedeploy(
             name,
             OrchestratorRedeployArgs(
-                settings=settings,
+                deployment=deployment,
                 secrets_fingerprint=secrets.fingerprint,
-                key_name=args.keys.current_name("orchestrator") if args.keys else None,
-                verify_credential=args.server.verify_credential if args.server else None,
-                server_verified=args.server.verified if args.server else None,
+                server=args.server,
+                healthy_timeout=args.healthy_timeout,
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[secrets.resource, *github.secrets]),
+            child_options(self, opts, after=[*secrets.waits_for, *github.waits_for]),
         )
         self.run_url = redeploy.run_url
         self.register_outputs({"runUrl": self.run_url})
 
 
-def _below_bookend(args: OrchestratorWiringArgs) -> list[pulumi.Resource]:
-    """What destroy may touch only after the orchestrator let go."""
-    below: list[pulumi.Resource] = []
-    if args.server:
-        below.append(args.server.verified)
-    if args.monitor:
-        below.append(args.monitor.resource)
-    return below
-
-
-def consumer_values(args: OrchestratorWiringArgs, consumer: str) -> dict[str, pulumi.Input[str]]:
-    """What a consumer's PREFECT_* variables are set to.
-
-    Our own server gets the auth string beside the key, because Prefect's client authenticates its websockets with
-    nothing else; with Prefect Cloud it must not be there, because it would win over the key (docs/gate.md).
-    """
-    if args.keys is None:
-        return {API_URL: args.settings.api_url, API_KEY: pulumi.Output.secret(args.settings.cloud_api_key)}
-    return {
-        API_URL: args.settings.api_url,
-        API_KEY: args.keys.value(consumer),
-        AUTH_STRING: args.keys.credential(consumer),
-    }
-
-
-def _orchestrator_secrets(name: str, args: OrchestratorWiringArgs, opts: pulumi.ResourceOptions) -> FlySecrets:
-    settings = args.settings
-    values = consumer_values(args, "orchestrator")
-    return FlySecrets(
-        name,
-        FlySecretsArgs(
-            world=settings.world,
-            app=settings.orchestrator.app,
-            values=values,
-            absent=[AUTH_STRING] if AUTH_STRING not in values else [],
-            owner=settings.owner,
-            take_over=settings.orchestrator.take_over,
-        ),
-        opts,
+def _secrets_args(args: OrchestratorWiringArgs) -> FlySecretsArgs:
+    orchestrator = args.deployment.orchestrator
+    return FlySecretsArgs(
+        world=args.deployment.world,
+        app=orchestrator.app,
+        values=args.orchestrator.values,
+        absent=args.orchestrator.absent,
+        owner=args.owner,
+        take_over=orchestrator.take_over,
     )
 
 
 def _github_secrets(args: OrchestratorWiringArgs, opts: pulumi.ResourceOptions) -> GitHubSecrets:
-    github = args.settings.github
-    identity = "/".join(part for part in (github.repository, github.environment) if part)
-    secrets = GitHubSecretsArgs(
-        repository=github.repository, environment=github.environment, values=consumer_values(args, "github")
-    )
-    return GitHubSecrets(identity, secrets, opts)
+    github = args.deployment.github
+    # Not the repository's name: after a rename the old name's secrets would be deleted behind the new one's, and both
+    # names lead to one repository.
+    target = f"environment-{github.environment}" if github.environment else "repository"
+    secrets = GitHubSecretsArgs(repository=github.repository, environment=github.environment, values=args.github.values)
+    return GitHubSecrets(target, secrets, opts)

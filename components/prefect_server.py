@@ -5,23 +5,43 @@ Owns all of these. Does not own the database: schema and history stay when the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 
+from clients.endpoints import World
+from clients.names import (
+    API_KEYS_SECRET,
+    DATABASE_CA_SECRET,
+    DATABASE_SECRET,
+    REDIS_SECRET,
+    RETIRED_NAMES,
+    VERIFY,
+    VERIFY_KEY,
+)
 from components.api_keys import ApiKeys
+from components.children import child_options
 from components.docker_image import DockerImage, DockerImageArgs
 from components.fly_app import FlyApp, FlyAppArgs
 from components.fly_machines import FlyMachines, FlyMachinesArgs
 from components.fly_secrets import FlySecrets, FlySecretsArgs
-from components.machine_config import database_environment
-from components.ops_command import ops_command
+from components.machine_config import MachineSettings, database_environment
+from components.ops_command import OpsEvent, ops_command
 from components.type_tokens import PREFECT_SERVER
-from settings import Settings
+from providers.lifecycle import fingerprint
+from settings.groups import FlySettings, ImageSettings, TimeoutSettings
 
-DATABASE_SECRET = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # noqa: S105 - a variable's name
-_VERIFY_CONSUMER = "verify"
 _MACHINE_START_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSecrets:
+    """Secrets of the stack that the server needs; empty where a stack has none."""
+
+    database_url: str = field(repr=False)
+    database_ca: str = field(repr=False)
+    redis_url: str = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,121 +49,163 @@ class PrefectServerArgs:
     """Inputs of PrefectServer.
 
     Attributes:
-        settings: the stack's settings.
+        world: the world the server lives in.
+        owner: the stack's mark.
+        fly: organisation, app and address.
+        image: what the stack says of the image.
+        machines: what the machines' configuration is made of.
+        api_regions: region of each API machine, in order.
+        timeouts: how long migration and start may take.
+        secrets: database and Redis.
         keys: the API keys that the server accepts; must hold one for the consumer `verify`.
+        other_apps: existing apps that the stack changes as well, looked at before the server's is made.
     """
 
-    settings: Settings
+    world: World
+    owner: str
+    fly: FlySettings
+    image: ImageSettings
+    machines: MachineSettings
+    api_regions: Sequence[str]
+    timeouts: TimeoutSettings
+    secrets: ServerSecrets
     keys: ApiKeys
-
-    def __post_init__(self) -> None:
-        if self.settings.mode != "self-hosted":
-            raise ValueError("mode: cloud has no server of its own")
+    other_apps: Sequence[str] = ()
 
 
 class PrefectServer(pulumi.ComponentResource):
-    """The server; whatever needs it depends on `verified`, the last resource of the chain."""
+    """The server. Whatever needs it waits for its verification, the last resource of the chain."""
 
     image: pulumi.Output[str]
     machine_ids: pulumi.Output[dict[str, str]]
     verified: pulumi.CustomResource
     verify_credential: pulumi.Output[str]
+    waits_for: list[pulumi.Resource]
 
     def __init__(self, name: str, args: PrefectServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(PREFECT_SERVER, name, None, opts)
-        settings, parent = args.settings, pulumi.ResourceOptions(parent=self)
-        self.app = _app(name, settings, parent)
+        app = FlyApp(name, _app_args(args), child_options(self, opts))
         image = DockerImage(
-            name, DockerImageArgs(image=settings.image, app=self.app.app, app_id=self.app.app_id), parent
-        )
-        self.secrets = _secrets(name, args, self.app, parent)
-        migrated = _migrate(name, settings, self, image.reference)
-        machines = FlyMachines(
             name,
-            FlyMachinesArgs(
-                settings=settings,
-                app=self.app,
-                image=image.reference,
-                secrets_version=self.secrets.version,
-                secrets_fingerprint=self.secrets.fingerprint,
-            ),
-            pulumi.ResourceOptions(parent=self, depends_on=[migrated]),
+            DockerImageArgs(image=args.image, app=app.app, app_id=app.app_id),
+            child_options(self, opts),
+        )
+        secrets = FlySecrets(name, _secrets_args(args, app), child_options(self, opts))
+        before_machines = child_options(self, opts, after=[*app.waits_for, *secrets.waits_for])
+        migrated = _migrate(name, args, app, secrets, image.reference, before_machines)
+        machines = FlyMachines(
+            name, _machines_args(args, app, secrets, image.reference), child_options(self, opts, after=[migrated])
         )
         self.image, self.machine_ids = image.reference, machines.ids
-        self.verify_credential = args.keys.credential(_VERIFY_CONSUMER)
-        self.verified = _verify(name, settings, self, machines)
+        self.verify_credential = args.keys.credential(VERIFY)
+        after_machines = child_options(self, opts, after=[*app.waits_for, *machines.waits_for])
+        self.verified = _verify(name, args, app, machines, after_machines)
+        self.waits_for = [self.verified]
         self.register_outputs({"image": self.image, "machineIds": self.machine_ids})
 
 
-def _app(name: str, settings: Settings, opts: pulumi.ResourceOptions) -> FlyApp:
-    fly = settings.fly
-    args = FlyAppArgs(
-        world=settings.world,
-        org=fly.org,
-        adopt_existing=fly.adopt_existing,
-        owner=settings.owner,
-        others=[settings.orchestrator.app] if settings.orchestrator.connected else [],
+def _app_args(args: PrefectServerArgs) -> FlyAppArgs:
+    return FlyAppArgs(
+        world=args.world,
+        org=args.fly.org,
+        adopt_existing=args.fly.adopt_existing,
+        owner=args.owner,
+        others=args.other_apps,
     )
-    return FlyApp(name, args, opts)
 
 
-def _secrets(name: str, args: PrefectServerArgs, app: FlyApp, opts: pulumi.ResourceOptions) -> FlySecrets:
-    settings = args.settings
+def _secrets_args(args: PrefectServerArgs, app: FlyApp) -> FlySecretsArgs:
     values: dict[str, pulumi.Input[str]] = {
-        DATABASE_SECRET: settings.database_url,
-        "PREFECT_FLY_API_KEYS": args.keys.hashes_json,
+        DATABASE_SECRET: args.secrets.database_url,
+        API_KEYS_SECRET: args.keys.hashes_json,
     }
-    if settings.database_ca:
-        values["PREFECT_FLY_DATABASE_CA"] = settings.database_ca
-    if settings.redis_url:
-        values["PREFECT_FLY_REDIS_URL"] = settings.redis_url
-    return FlySecrets(
-        name,
-        FlySecretsArgs(
-            world=settings.world,
-            app=app.app,
-            app_resource=app.resource,
-            values=values,
-            owner=settings.owner,
-            take_over=settings.fly.adopt_existing,
+    if args.secrets.database_ca:
+        values[DATABASE_CA_SECRET] = args.secrets.database_ca
+    if args.secrets.redis_url:
+        values[REDIS_SECRET] = args.secrets.redis_url
+    return FlySecretsArgs(
+        world=args.world,
+        app=app.app,
+        app_resource=app.resource,
+        values=values,
+        # The image refuses to start with names that it would have to ignore.
+        absent=RETIRED_NAMES,
+        owner=args.owner,
+        take_over=args.fly.adopt_existing,
+    )
+
+
+def _machines_args(
+    args: PrefectServerArgs, app: FlyApp, secrets: FlySecrets, image: pulumi.Output[str]
+) -> FlyMachinesArgs:
+    return FlyMachinesArgs(
+        world=args.world,
+        owner=args.owner,
+        settings=args.machines,
+        api_regions=args.api_regions,
+        adopt=args.fly.adopt_existing,
+        healthy_timeout=args.timeouts.healthy,
+        app=app,
+        image=image,
+        secrets_version=secrets.version,
+        secrets_fingerprint=secrets.fingerprint,
+    )
+
+
+def _migrate(
+    name: str,
+    args: PrefectServerArgs,
+    app: FlyApp,
+    secrets: FlySecrets,
+    image: pulumi.Output[str],
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Resource:
+    patience = args.timeouts.migrate
+    return ops_command(
+        f"{name}-migrate",
+        OpsEvent(
+            verb="migrate",
+            flags={
+                "endpoints": args.world.value,
+                "server-app": app.app,
+                "image": image,
+                "region": args.machines.region,
+                "env": {**database_environment(args.machines.database), "PREFECT_FLY_MIGRATE_TIMEOUT": str(patience)},
+                "min-secrets-version": secrets.version,
+                "owner": args.owner,
+                # The migration itself gives up first, and says why; the rest is for its machine to start.
+                "timeout": patience + _MACHINE_START_SECONDS,
+            },
+            triggers=[image, _database_fingerprint(args)],
+            only_triggers=True,
         ),
         opts,
     )
 
 
-def _migrate(name: str, settings: Settings, server: PrefectServer, image: pulumi.Output[str]) -> pulumi.Resource:
-    database = server.secrets.fingerprints.apply(lambda known: known[DATABASE_SECRET])
-    return ops_command(
-        f"{name}-migrate",
-        "migrate",
-        {
-            "endpoints": settings.world.value,
-            "app": server.app.app,
-            "image": image,
-            "region": settings.fly.region,
-            "env": {**database_environment(settings), "PREFECT_FLY_MIGRATE_TIMEOUT": str(settings.timeouts.migrate)},
-            "min-secrets-version": server.secrets.version,
-            "owner": settings.owner,
-            # The migration itself gives up first, and says why; the rest is for its machine to start.
-            "timeout": settings.timeouts.migrate + _MACHINE_START_SECONDS,
-        },
-        triggers=[image, database],
-        only_triggers=True,
-        opts=pulumi.ResourceOptions(parent=server, depends_on=[*server.app.resources, server.secrets.resource]),
-    )
+def _database_fingerprint(args: PrefectServerArgs) -> pulumi.Output[str]:
+    # Made here and not taken from the secrets' outputs, which a preview does not know while another secret changes:
+    # it would announce a migration that then does not run. The salt only has to be the same every time.
+    return pulumi.Output.secret(fingerprint(args.owner, args.secrets.database_url))
 
 
-def _verify(name: str, settings: Settings, server: PrefectServer, machines: FlyMachines) -> pulumi.CustomResource:
+def _verify(
+    name: str, args: PrefectServerArgs, app: FlyApp, machines: FlyMachines, opts: pulumi.ResourceOptions
+) -> pulumi.CustomResource:
+    url = args.fly.server_url
     return ops_command(
         f"{name}-verify",
-        "verify-server",
-        {
-            "endpoints": settings.world.value,
-            "url": settings.server_url,
-            "app": server.app.app,
-            "timeout": settings.timeouts.healthy,
-        },
-        environment={"PREFECT_FLY_VERIFY_KEY": server.verify_credential},
-        triggers=[machines.revisions, settings.server_url],
-        opts=pulumi.ResourceOptions(parent=server, depends_on=[*server.app.resources, *machines.machines.values()]),
+        OpsEvent(
+            verb="verify-server",
+            flags={
+                "endpoints": args.world.value,
+                "server-url": url,
+                "server-app": app.app,
+                "accepted-keys": ",".join(args.keys.names),
+                "timeout": args.timeouts.healthy,
+            },
+            environment={VERIFY_KEY: args.keys.credential(VERIFY)},
+            triggers=[machines.revisions, url],
+        ),
+        opts,
     )

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import pulumi
 
 from clients.endpoints import World
+from components.children import child_options
 from components.type_tokens import UPTIME_MONITOR
 from providers.better_stack_monitor import Monitor
-from settings import Settings
 from settings.groups import UptimeSettings
 
 # Better Stack warns this many days before the certificate runs out.
@@ -37,23 +37,18 @@ class UptimeMonitorArgs:
     title: str
     uptime: UptimeSettings
 
-    @classmethod
-    def of(cls, settings: Settings) -> UptimeMonitorArgs:
-        """What a stack's settings say of its monitor."""
-        title = f"Prefect ({settings.stack})"
-        return cls(world=settings.world, server_url=settings.server_url, title=title, uptime=settings.uptime)
-
 
 class UptimeMonitor(pulumi.ComponentResource):
     """Watches the server, and through its path the database."""
 
     url: pulumi.Output[str]
+    waits_for: list[pulumi.Resource]
 
     def __init__(self, name: str, args: UptimeMonitorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(UPTIME_MONITOR, name, None, opts)
         url = f"{args.server_url}{args.uptime.path}"
         # The logical name carries the URL: another URL is another monitor, never a change of this one.
-        self.resource = Monitor(
+        monitor = Monitor(
             f"{name}-{urlsplit(url).netloc}{args.uptime.path}",
             endpoints=args.world.value,
             url=url,
@@ -62,7 +57,8 @@ class UptimeMonitor(pulumi.ComponentResource):
             regions=list(args.uptime.regions),
             request_timeout=_REQUEST_TIMEOUT_SECONDS,
             ssl_expiration=_SSL_EXPIRATION_DAYS if args.world is World.REAL else None,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=opts.depends_on if opts else None),
+            opts=child_options(self, opts),
         )
-        self.url = self.resource.url
+        self.url = monitor.url
+        self.waits_for = [monitor]
         self.register_outputs({"url": self.url})

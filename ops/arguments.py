@@ -7,7 +7,7 @@ import json
 
 from clients.endpoints import World
 
-MODES = ("workflow", "machines")
+WAYS = ("workflow", "machines")
 
 
 def endpoints(parser: argparse.ArgumentParser) -> None:
@@ -25,12 +25,29 @@ def timeout(parser: argparse.ArgumentParser, seconds: float) -> None:
     parser.add_argument("--timeout", type=_positive, default=seconds, metavar="S", help="seconds to wait in all")
 
 
-def redeploy(parser: argparse.ArgumentParser) -> None:
-    """Add what `redeploy` and `detach` share."""
-    parser.add_argument("--mode", choices=MODES, default="workflow", help="how the orchestrator is redeployed")
-    parser.add_argument("--app", required=True, help="the orchestrator's Fly app")
-    parser.add_argument("--repository", help="owner/name; needed with --mode workflow")
-    parser.add_argument("--workflow", help="the workflow's file name; needed with --mode workflow")
+def server_app(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add --server-app."""
+    parser.add_argument("--server-app", required=required, help="the server's Fly app")
+
+
+def server_url(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add --server-url."""
+    parser.add_argument("--server-url", required=required, help="public address of the server, without /api")
+
+
+def redeploy(parser: argparse.ArgumentParser, *, older: bool = False) -> None:
+    """Add what `redeploy` and `detach` share.
+
+    Args:
+        parser: the verb's.
+        older: take the flags' names of before 0.1.0 as well; a destroy runs the text that an older state holds.
+    """
+    by = ("--by", "--mode") if older else ("--by",)
+    app = ("--orchestrator-app", "--app") if older else ("--orchestrator-app",)
+    parser.add_argument(*by, choices=WAYS, default="workflow", help="how the orchestrator is redeployed")
+    parser.add_argument(*app, required=True, help="the orchestrator's Fly app")
+    parser.add_argument("--repository", help="owner/name; needed with --by workflow")
+    parser.add_argument("--workflow", help="the workflow's file name; needed with --by workflow")
     parser.add_argument("--ref", default="main", help="branch or tag that the workflow runs on")
     parser.add_argument(
         "--inputs",

@@ -11,19 +11,18 @@ import argparse
 from clients.fly import FlyClient, FlyError
 from clients.fly.errors import FlyNotFoundError
 from clients.github import GitHubError
+from clients.names import SKIP_DETACH
 from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import NOT_CONFIGURED, HealthEndpoint, Reading
 from ops.redeploy import redeploy, workflow_redeploy
 from ops.runtime import Runtime
 
-SKIP_VARIABLE = "PREFECT_FLY_SKIP_DETACH"
-
 # After a good redeploy the new process may need as long as a cold start takes.
 _SETTLE_SECONDS = 180.0
 _AGAIN = "The server and all it needs are still there; mend the cause and run the destroy again: it goes on from here."
 _OVERRIDE = (
-    f"If the orchestrator may be left as it is, {SKIP_VARIABLE}=1 skips this step; it then keeps trying to reach a "
+    f"If the orchestrator may be left as it is, {SKIP_DETACH}=1 skips this step; it then keeps trying to reach a "
     "server that is gone until somebody redeploys it."
 )
 
@@ -31,7 +30,7 @@ _OVERRIDE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     arguments.endpoints(parser)
-    arguments.redeploy(parser)
+    arguments.redeploy(parser, older=True)
     parser.add_argument("--health-url", required=True, help="the orchestrator's health endpoint")
     parser.add_argument("--org", help="organization of the orchestrator's app; proves that an absent app is gone")
 
@@ -42,8 +41,8 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     Raises:
         OpsError: it still uses the server, or nobody can tell; run it again.
     """
-    if rt.environ.get(SKIP_VARIABLE) == "1":
-        rt.progress.say(f"{SKIP_VARIABLE}=1: the orchestrator is left as it is and may still be using the server")
+    if rt.environ.get(SKIP_DETACH) == "1":
+        rt.progress.say(f"{SKIP_DETACH}=1: the orchestrator is left as it is and may still be using the server")
         return {"detached": False, "why": "skipped"}
     endpoint = HealthEndpoint(args.health_url, rt.world)
     try:
@@ -73,7 +72,7 @@ def _run_in_flight(args: argparse.Namespace, rt: Runtime) -> bool:
 
     A workflow that does not exist, or GitHub being down, has none that we could wait for.
     """
-    if args.mode != "workflow":
+    if args.by != "workflow":
         return False
     try:
         return workflow_redeploy(args, rt).in_flight() is not None
@@ -92,13 +91,13 @@ def _app_is_gone(args: argparse.Namespace, rt: Runtime) -> bool:
     """
     fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     try:
-        fly.apps.get(args.app)
+        fly.apps.get(args.orchestrator_app)
     except FlyNotFoundError:
         coverage = fly.tokens.current()
-        if args.org and not any(part.covers(args.org, args.app) for part in coverage):
+        if args.org and not any(part.covers(args.org, args.orchestrator_app) for part in coverage):
             raise OpsError(
-                f'could not tell whether app "{args.app}" is gone: Fly answers 404, but FLY_API_TOKEN does not cover '
-                f'organization "{args.org}". Use a token of that organization.'
+                f'could not tell whether app "{args.orchestrator_app}" is gone: Fly answers 404, but FLY_API_TOKEN '
+                f'does not cover organization "{args.org}". Use a token of that organization.'
             ) from None
         return bool(coverage)
     return False
@@ -113,8 +112,9 @@ def _redeploy_until_detached(args: argparse.Namespace, endpoint: HealthEndpoint,
         redeploy(args, rt)
         reading = _settle(endpoint, rt)
     if reading.prefect != NOT_CONFIGURED:
+        run = f" ({report.url})" if report.url else ""
         raise OpsError(
-            f'could not detach orchestrator "{args.app}": it was redeployed{f" ({report.url})" if report.url else ""}, '
+            f'could not detach orchestrator "{args.orchestrator_app}": it was redeployed{run}, '
             f'but its health at {args.health_url} says {reading.said} instead of "{NOT_CONFIGURED}". See whether the '
             "deploy workflow sets PREFECT_API_URL from elsewhere."
         )

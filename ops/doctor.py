@@ -16,16 +16,14 @@ from clients.endpoints import WrongWorldError
 from clients.fly import FlyClient, FlyError
 from clients.fly.errors import FlyNotFoundError
 from clients.github import GitHubClient, GitHubError
+from clients.names import OWNER_PREFIX, VERIFY_KEY, WIRED
 from clients.prefect import Credential, PrefectClient, PrefectError
 from ops import arguments
-from ops.emergency_detach import MARKER_PREFIX
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
-from ops.redeploy import WIRED
 from ops.runtime import Runtime
 from ops.stack_settings import Found, add_stack, from_stack
 from ops.verify import is_before_3
-from ops.verify_server import KEY_VARIABLE
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.endpoints(parser)
     add_stack(parser)
     parser.add_argument("--org", help="Fly organization")
-    parser.add_argument("--app", help="the orchestrator's Fly app")
+    parser.add_argument("--orchestrator-app", help="the orchestrator's Fly app")
     parser.add_argument("--health-url", help="the orchestrator's health endpoint")
-    parser.add_argument("--server-app", help="the server's Fly app")
-    parser.add_argument("--server-url", help="the server's public address")
+    arguments.server_app(parser, required=False)
+    arguments.server_url(parser, required=False)
     parser.add_argument("--repository", help="owner/name")
     parser.add_argument("--workflow", help="the workflow's file name")
 
@@ -106,8 +104,8 @@ def _fly(found: Found, rt: Runtime) -> list[Finding]:
     covered = not org or any(part.org == org for part in coverage)
     advice = "" if covered else f'; "{org}" is not among them: set FLY_API_TOKEN to a token of it'
     findings = [Finding("FLY_API_TOKEN", "ok" if covered else "problem", f"covers {orgs}{advice}")]
-    if found.get("app"):
-        findings += _orchestrator_app(fly, found.get("app"))
+    if found.get("orchestrator_app"):
+        findings += _orchestrator_app(fly, found.get("orchestrator_app"))
     if found.get("server_app"):
         findings.append(_server_app(fly, found.get("server_app")))
     return findings
@@ -125,7 +123,7 @@ def _orchestrator_app(fly: FlyClient, name: str) -> list[Finding]:
         Finding(subject, "ok" if running else "problem", f"{app.status}, {running} of {len(machines)} machines started")
     ]
     names = {secret.name for secret in fly.secrets.list(name)}
-    wired, marker = sorted(names & set(WIRED)), [entry for entry in names if entry.startswith(MARKER_PREFIX)]
+    wired, marker = sorted(names & set(WIRED)), [entry for entry in names if entry.startswith(OWNER_PREFIX)]
     if wired and not marker:
         text = f"{', '.join(wired)} set by somebody else: up needs orchestrator.takeOver: true, their values are lost"
         findings.append(Finding(f"secrets of {name}", "note", text))
@@ -183,15 +181,15 @@ def _health(found: Found, rt: Runtime) -> list[Finding]:
 
 
 def _server(found: Found, rt: Runtime) -> list[Finding]:
-    key = rt.environ.get(KEY_VARIABLE, "")
+    key = rt.environ.get(VERIFY_KEY, "")
     if not found.get("server_url") or not key:
-        return [Finding("server", "note", f"not asked; give its URL and {KEY_VARIABLE} (name:key) to see who uses it")]
+        return [Finding("server", "note", f"not asked; give its URL and {VERIFY_KEY} (name:key) to see who uses it")]
     server = PrefectClient.at(found.get("server_url"), rt.world)
     server.ready()
     try:
         credential = Credential.parse(key)
     except ValueError as reason:
-        return [Finding("server", "problem", f"{KEY_VARIABLE} cannot be used: {reason}")]
+        return [Finding("server", "problem", f"{VERIFY_KEY} cannot be used: {reason}")]
     findings = [Finding("server", "ok", "ready")]
     for name, use in sorted(server.key_use(credential).items()):
         client = use.client_version or "unknown"

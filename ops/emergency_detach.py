@@ -8,22 +8,20 @@ from __future__ import annotations
 import argparse
 
 from clients.fly import FlyClient
+from clients.names import OWNER_PREFIX, WIRED
 from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import NOT_CONFIGURED, HealthEndpoint
-from ops.redeploy import WIRED
 from ops.restart_machines import restart_with_present_secrets
 from ops.runtime import Runtime
 from ops.stack_settings import add_stack, from_stack
-
-MARKER_PREFIX = "PREFECT_FLY_OWNER_"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     arguments.endpoints(parser)
     add_stack(parser)
-    parser.add_argument("--app", help="the orchestrator's Fly app")
+    parser.add_argument("--orchestrator-app", help="the orchestrator's Fly app")
     parser.add_argument("--health-url", help="the orchestrator's health endpoint")
     arguments.timeout(parser, 300)
 
@@ -36,7 +34,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         FlyError: Fly refused.
     """
     found = from_stack(args, rt)
-    app, health_url = found.need("app"), found.need("health_url")
+    app, health_url = found.need("orchestrator_app"), found.need("health_url")
     endpoint = HealthEndpoint(health_url, rt.world)
     fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     names = [secret.name for secret in fly.secrets.list(app) if is_ours(secret.name)]
@@ -53,7 +51,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
 
 def is_ours(name: str) -> bool:
     """Tell whether the program sets a secret of this name on the orchestrator."""
-    return name in WIRED or name.startswith(MARKER_PREFIX)
+    return name in WIRED or name.startswith(OWNER_PREFIX)
 
 
 def _wait(app: str, endpoint: HealthEndpoint, timeout: float, rt: Runtime) -> None:

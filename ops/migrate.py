@@ -11,13 +11,13 @@ from datetime import datetime
 from clients.fly import FlyClient
 from clients.fly.errors import FlyError, FlyTimedOutError
 from clients.fly.operations.one_off import GROUP, OneOffRequest, OneOffResult, run_one_off
+from clients.names import DATABASE_SECRET
 from clients.redaction import redacted
 from ops import arguments
 from ops.errors import OpsError
 from ops.migrate_exit_codes import OK, meaning
 from ops.runtime import Runtime
 
-DATABASE_SECRET = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # noqa: S105 - the variable's name
 # The image's own words for what went wrong stand in a line that begins so.
 _SENTENCE = "migrate: "
 # A first migration needs about 250 MB; the machine lives for seconds and costs next to nothing.
@@ -27,7 +27,7 @@ _MEMORY_MB = 1024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     arguments.endpoints(parser)
-    parser.add_argument("--app", required=True, help="the server's Fly app")
+    arguments.server_app(parser)
     parser.add_argument("--image", required=True, help="image by digest")
     parser.add_argument("--region", required=True, help="Fly region to run in")
     parser.add_argument("--env", action="append", default=[], type=_pair, metavar="KEY=VALUE", help="may be repeated")
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     """
     fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     request = OneOffRequest(
-        app=args.app,
+        app=args.server_app,
         name="migrate",
         image=args.image,
         region=args.region,
@@ -60,9 +60,9 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     try:
         result = run_one_off(fly, request)
     except FlyTimedOutError as late:
-        raise OpsError(redacted(f"{late}") + _staged(fly, args.app)) from late
+        raise OpsError(redacted(f"{late}") + _staged(fly, args.server_app)) from late
     if result.exit_code != OK:
-        raise OpsError(failure(args.app, args.image, result) + _staged(fly, args.app))
+        raise OpsError(failure(args.server_app, args.image, result) + _staged(fly, args.server_app))
     rt.progress.say("the database's schema fits the image")
     return {"migrated": args.image}
 

@@ -8,13 +8,12 @@ from datetime import datetime
 
 from clients.fly import FlyClient, FlyError
 from clients.github import GitHubClient
+from clients.names import WIRED
 from ops import arguments
 from ops.errors import OpsError
 from ops.restart_machines import restart_with_present_secrets
 from ops.runtime import Runtime
 from ops.workflow_redeploy import Workflow, WorkflowRedeploy
-
-WIRED = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +21,8 @@ class Report:
     """What a redeploy ended with; times are unix seconds.
 
     Attributes:
-        run_id: the workflow run, None with --mode machines.
-        url: of the run, empty with --mode machines.
+        run_id: the workflow run, None with --by machines.
+        url: of the run, empty with --by machines.
         attached: an earlier run of the verb had started it.
     """
 
@@ -58,20 +57,20 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         GitHubError: GitHub refused.
         FlyError: Fly refused.
     """
-    return redeploy(args, rt, secrets_written_at=secrets_written_at(args.app, rt)).as_json()
+    return redeploy(args, rt, secrets_written_at=secrets_written_at(args.orchestrator_app, rt)).as_json()
 
 
 def redeploy(args: argparse.Namespace, rt: Runtime, *, secrets_written_at: float = 0.0) -> Report:
-    """Redeploy as --mode says.
+    """Redeploy as --by says.
 
     Raises:
         OpsError: it did not end well in time.
         GitHubError: GitHub refused.
         FlyError: Fly refused.
     """
-    if args.mode == "machines":
+    if args.by == "machines":
         began = int(rt.clock())
-        restart_with_present_secrets(args.app, args.timeout, rt)
+        restart_with_present_secrets(args.orchestrator_app, args.timeout, rt)
         return Report(run_id=None, url="", started_at=began, finished_at=int(rt.clock()))
     done = workflow_redeploy(args, rt).run(args.timeout, secrets_written_at=secrets_written_at)
     return Report(
@@ -92,7 +91,8 @@ def workflow_redeploy(args: argparse.Namespace, rt: Runtime) -> WorkflowRedeploy
     """
     if not args.repository or not args.workflow:
         raise OpsError(
-            f'could not redeploy app "{args.app}": --mode workflow needs --repository and --workflow. Give both.'
+            f'could not redeploy app "{args.orchestrator_app}": --by workflow needs --repository and --workflow. '
+            "Give both."
         )
     github = GitHubClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     workflow = Workflow(repository=args.repository, file=args.workflow, ref=args.ref, inputs=args.inputs)

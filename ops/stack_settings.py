@@ -1,6 +1,7 @@
 """Settings of a stack for the verbs that people run, so that `--stack prod` saves typing the flags.
 
-Only plain settings are read, through the Pulumi CLI; it is never asked to show secrets.
+They are read through the program's own models. Only plain settings are read, through the Pulumi CLI; it is never asked
+to show secrets. The models are imported only where a stack is named: the rollback must not need them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clients.endpoints import World
 from ops.errors import OpsError
 from ops.runtime import Runtime
-
-_NAMESPACE = "prefect-fly:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ def settings_of(stack: str) -> dict[str, str]:
     """Return the settings of `stack` that the verbs know, by flag name.
 
     Raises:
-        OpsError: the Pulumi CLI is missing or does not know the stack.
+        OpsError: the Pulumi CLI is missing, does not know the stack, or a setting is wrong.
     """
     try:
         done = subprocess.run(
@@ -83,33 +81,42 @@ def settings_of(stack: str) -> dict[str, str]:
         raise OpsError(
             f'could not read stack "{stack}": {said[0]} (exit code {done.returncode}). Give the flags instead.'
         )
-    return flags_of(json.loads(done.stdout))
+    return flags_of(stack, json.loads(done.stdout))
 
 
-def flags_of(config: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Translate `pulumi config --json` to flag names."""
-    own = {key.removeprefix(_NAMESPACE): entry for key, entry in config.items() if key.startswith(_NAMESPACE)}
-    fly, orchestrator, github = (_group(own, name) for name in ("fly", "orchestrator", "github"))
-    server_app = str(fly.get("app") or "")
-    template = str(fly.get("urlTemplate") or "https://{app}.fly.dev")
-    owner = str(config.get("github:owner", {}).get("value") or "")
-    repository = str(github.get("repository") or "")
+def flags_of(stack: str, config: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Translate `pulumi config --json` to flag names.
+
+    Raises:
+        OpsError: a setting is wrong; every problem is listed.
+    """
+    from settings import draft as drafts  # noqa: PLC0415  # only where a stack is named
+    from settings.groups import FlySettings, GeneralSettings, GithubSettings, OrchestratorSettings  # noqa: PLC0415
+    from settings.problems import Problems  # noqa: PLC0415
+
+    problems = Problems()
+    draft = drafts.read({key: _text(entry) for key, entry in config.items() if "value" in entry}, problems)
+    if problems:
+        listed = "".join(f"\n  - {problem}" for problem in problems)
+        raise OpsError(f'could not use the configuration of stack "{stack}":{listed}\nCorrect Pulumi.{stack}.yaml.')
+    github, orchestrator = draft.get(GithubSettings), draft.get(OrchestratorSettings)
+    fly = None if draft.cloud else draft.get(FlySettings)
+    owner = draft.foreign.get("github:owner", "")
     flags = {
-        "endpoints": str(own.get("endpoints", {}).get("value") or World.REAL.value),
-        "org": str(fly.get("org") or ""),
-        "server_app": server_app,
-        "server_url": template.replace("{app}", server_app) if server_app else "",
-        "app": str(orchestrator.get("app") or ""),
-        "health_url": str(orchestrator.get("healthUrl") or ""),
-        "repository": f"{owner}/{repository}" if owner and repository else "",
-        "workflow": str(github.get("workflow") or "deploy-orchestrator.yml"),
+        "endpoints": draft.get(GeneralSettings).endpoints,
+        "org": fly.org if fly else "",
+        "server_app": fly.app if fly else "",
+        "server_url": fly.server_url if fly else "",
+        "orchestrator_app": orchestrator.app,
+        "health_url": orchestrator.health_url,
+        "repository": f"{owner}/{github.repository}" if owner else "",
+        "workflow": github.workflow,
     }
     return {name: value for name, value in flags.items() if value}
 
 
-def _group(own: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
-    entry = own.get(name, {})
-    value = entry.get("objectValue")
-    if value is None and entry.get("value"):
-        value = json.loads(str(entry["value"]))
-    return value if isinstance(value, dict) else {}
+def _text(entry: Mapping[str, Any]) -> str:
+    """Return a value as the engine hands it to the program: text, or JSON for what has parts."""
+    if "objectValue" in entry:
+        return json.dumps(entry["objectValue"])
+    return str(entry.get("value") or "")

@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.endpoints(parser)
     parser.add_argument("--mode", choices=("self-hosted", "cloud"), required=True, help="whose server it is")
     parser.add_argument("--health-url", required=True, help="the orchestrator's health endpoint")
-    parser.add_argument("--server-url", help="the server's public address; needed with --mode self-hosted")
-    parser.add_argument("--app", help="the server's Fly app; needed with --mode self-hosted")
+    arguments.server_url(parser, required=False)
+    arguments.server_app(parser, required=False)
     parser.add_argument("--key", default="orchestrator", help="name of the key that the orchestrator uses")
     parser.add_argument("--since", type=float, default=0.0, metavar="UNIX", help="when the redeploy began")
     arguments.timeout(parser, 300)
@@ -80,11 +80,13 @@ class KeyWitness:
         Raises:
             OpsError: a flag or the credential is missing.
         """
-        if not args.server_url or not args.app:
-            raise OpsError('could not run verb "verify": --mode self-hosted needs --server-url and --app. Give both.')
+        if not args.server_url or not args.server_app:
+            raise OpsError(
+                'could not run verb "verify": --mode self-hosted needs --server-url and --server-app. Give both.'
+            )
         server = PrefectClient.at(args.server_url, rt.world)
         fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
-        return cls(fly, server, credential_from(rt), app=args.app, key=args.key, since=args.since)
+        return cls(fly, server, credential_from(rt), app=args.server_app, key=args.key, since=args.since)
 
     def missing(self) -> str:
         """Return the sentence for what is not proved yet, empty when it is.

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import argparse
 
-from clients.prefect import Credential, PrefectClient, PrefectError, PrefectUnreachableError
+from clients.fly import FlyClient
+from clients.fly.model import Machine
+from clients.fly.operations.strangers import serves
+from clients.names import VERIFY_KEY
+from clients.prefect import (
+    Credential,
+    PrefectClient,
+    PrefectError,
+    PrefectUnauthorizedError,
+    PrefectUnreachableError,
+)
 from ops import arguments
 from ops.errors import OpsError
 from ops.runtime import Runtime
-
-KEY_VARIABLE = "PREFECT_FLY_VERIFY_KEY"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     arguments.endpoints(parser)
-    parser.add_argument("--url", required=True, help="public address of the server, without /api")
-    parser.add_argument("--app", required=True, help="the server's Fly app, for messages")
+    arguments.server_url(parser)
+    arguments.server_app(parser)
+    parser.add_argument("--accepted-keys", default="", help="names of the keys that each machine has to accept")
     arguments.timeout(parser, 180)
 
 
@@ -26,18 +35,21 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     Raises:
         OpsError: it does not hold in time, or the server is open to anybody.
     """
-    server = PrefectClient.at(args.url, rt.world)
+    server = PrefectClient.at(args.server_url, rt.world)
     credential = credential_from(rt)
     problem = ""
     for left in rt.until(args.timeout):
-        problem = look(server, credential, args.app)
+        problem = look(server, credential, args.server_app)
+        if not problem and args.accepted_keys:
+            problem = look_at_each_machine(server, credential, args, rt)
         if not problem:
-            rt.progress.say(f"{args.url} is ready, closed to strangers, and takes our key")
-            return {"url": args.url, "verified": True}
+            rt.progress.say(f"{args.server_url} is ready, closed to strangers, and takes our key")
+            return {"url": args.server_url, "verified": True}
         rt.progress.waiting(problem, left)
     raise OpsError(
-        f'could not verify server "{args.url}": {problem}, still so after {args.timeout:.0f} s. Read its log (app '
-        f'"{args.app}", for example "fly logs -a {args.app}"), mend the cause, then run "pulumi up" again.'
+        f'could not verify server "{args.server_url}": {problem}, still so after {args.timeout:.0f} s. Read its log '
+        f'(app "{args.server_app}", for example "fly logs -a {args.server_app}"), fix the cause, then run "pulumi up" '
+        "again."
     )
 
 
@@ -72,6 +84,38 @@ def look(server: PrefectClient, credential: Credential, app: str) -> str:
     return ""
 
 
+def look_at_each_machine(server: PrefectClient, credential: Credential, args: argparse.Namespace, rt: Runtime) -> str:
+    """Return which machine accepts other keys than it should, empty when none does.
+
+    A machine that somebody cloned keeps the keys of its original, so that a revoked one still opens it.
+
+    Raises:
+        FlyError: the machines cannot be listed.
+    """
+    wanted = set(args.accepted_keys.split(","))
+    fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    for machine in fly.machines.list(args.server_app):
+        if not serves(machine):
+            continue
+        try:
+            accepted = set(server.key_use(credential, machine.id))
+        except PrefectUnauthorizedError:
+            accepted = set()
+        except PrefectError as other:
+            return f'machine "{machine.id}" ({machine.name}) does not answer: {other}'
+        if accepted != wanted:
+            return _other_keys(args.server_app, machine, accepted - wanted)
+    return ""
+
+
+def _other_keys(app: str, machine: Machine, too_many: set[str]) -> str:
+    what = f"still accepts the key {', '.join(sorted(too_many))}" if too_many else "does not accept the stack's keys"
+    return (
+        f'machine "{machine.id}" ({machine.name}) serves requests and {what}; if this stack did not make it, remove it '
+        f'with "fly machine destroy --force {machine.id} -a {app}"'
+    )
+
+
 def credential_from(rt: Runtime) -> Credential:
     """Read PREFECT_FLY_VERIFY_KEY.
 
@@ -79,9 +123,9 @@ def credential_from(rt: Runtime) -> Credential:
         OpsError: it is missing or malformed.
     """
     try:
-        return Credential.parse(rt.environ.get(KEY_VARIABLE, ""))
+        return Credential.parse(rt.environ.get(VERIFY_KEY, ""))
     except ValueError as reason:
         raise OpsError(
-            f'could not read variable "{KEY_VARIABLE}": {reason}. The program sets it; by hand, give a key that the '
+            f'could not read variable "{VERIFY_KEY}": {reason}. The program sets it; by hand, give a key that the '
             "server accepts."
         ) from None

@@ -99,7 +99,7 @@ class App(Resource, module="fly", name="App"):
         resource_name: logical name; carries the app's identity.
         org: organization slug. Changing it is refused.
         name: the app's name, global on Fly.
-        owner: mark of this stack (`clients.fly.operations.ownership.owner_of`).
+        owner: mark of this stack (`clients.names.owner_of`).
         endpoints: real or sandbox.
         adopt_existing: take over an app of ours that has machines already; an empty one is taken anyway.
         others: existing apps that the stack changes as well; creating fails at once when the token does not reach them.

@@ -25,7 +25,8 @@ from pulumi.dynamic import (
 
 from clients.fly import FlyClient
 from clients.fly.errors import FlyForeignError, FlyNotFoundError
-from clients.fly.operations.ownership import MARKER_VALUE, marker_of, prove_gone
+from clients.fly.operations.ownership import prove_gone
+from clients.names import MARKER_VALUE, marker_of
 from providers.fly_secrets_state import OUTPUTS, REPLACES, UPDATES, drift, fingerprints_of, outputs, values_changed
 from providers.lifecycle import Props, adopting, changed, fly_client, plain, require, unknown
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from clients.fly.operations.ownership import marker_of
+from clients.names import marker_of
 from providers.lifecycle import Props, fingerprint, plain, unknown
 
 REPLACES = ("app", "endpoints")

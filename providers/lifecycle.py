@@ -19,8 +19,8 @@ from pulumi.output import Unknown
 
 from clients.endpoints import FLY_API, FLY_MACHINES, World, base_url
 from clients.fly import FlyClient
-from clients.fly.client import TOKEN_VARIABLE
 from clients.fly.config import whole
+from clients.names import FLY_TOKEN
 
 Props = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def fly_client(props: Props) -> FlyClient:
     urls = base_url(FLY_MACHINES, world), base_url(FLY_API, world)
     # Several resources start at once, and two clients would not share their rate limits.
     with _MAKING:
-        return _fly_client(world, *urls, os.environ.get(TOKEN_VARIABLE, ""))
+        return _fly_client(world, *urls, os.environ.get(FLY_TOKEN, ""))
 
 
 @functools.lru_cache(maxsize=4)

@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from settings import write_docs
+from settings import docs
 
-write_docs(Path(__file__).parents[1] / "docs")
+docs.write(Path(__file__).parents[1] / "docs")

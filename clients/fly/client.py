@@ -16,13 +16,12 @@ from clients.fly.machines import GET_BURST, GET_RATE, Machines
 from clients.fly.secrets import Secrets
 from clients.fly.tokens import Tokens, authorization, bare
 from clients.fly.wire import Wire
+from clients.names import FLY_TOKEN
 from clients.transport import Api, Pacer, Progress, RetryPolicy, Timing, Transport, print_progress
 
 RATE, BURST = 1.0, 2
 """Calls a second for each action and app or machine, and how many at once. Fly allows 1 and 3 as it counts arrivals:
 one less keeps calls that arrive closer together than they were sent from exceeding that."""
-
-TOKEN_VARIABLE = "FLY_API_TOKEN"  # noqa: S105  # the variable's name
 
 
 class FlyClient:
@@ -81,7 +80,7 @@ class FlyClient:
             FlyUnauthorizedError: there is no token.
         """
         machines_url, api_url = base_url(FLY_MACHINES, world, environ), base_url(FLY_API, world, environ)
-        token = environ.get(TOKEN_VARIABLE, "")
+        token = environ.get(FLY_TOKEN, "")
         if not bare(token):
-            raise FlyUnauthorizedError("use the Fly API", f"{TOKEN_VARIABLE} is not set")
+            raise FlyUnauthorizedError("use the Fly API", f"{FLY_TOKEN} is not set")
         return cls(machines_url, api_url, token, progress=progress)

@@ -13,7 +13,7 @@ import yaml
 from pulumi import automation
 
 import toolchain
-from settings import SECRETS
+from settings.groups import SECRETS
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "sandbox"

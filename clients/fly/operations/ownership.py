@@ -1,24 +1,9 @@
-"""Whose an object is: the marks we leave on Fly objects, and the proof that a missing one is gone."""
+"""The proof that a missing object is gone."""
 
 from __future__ import annotations
 
-import hashlib
-
 from clients.fly.client import FlyClient
 from clients.fly.errors import FlyNotFoundError, FlyUnprovenError
-
-_MARKER_PREFIX = "PREFECT_FLY_OWNER_"
-MARKER_VALUE = "1"
-
-
-def owner_of(organization: str, project: str, stack: str) -> str:
-    """Return the mark of a stack: 12 hexadecimal digits that say nothing about it."""
-    return hashlib.sha256(f"{organization}/{project}/{stack}".encode()).hexdigest()[:12]
-
-
-def marker_of(owner: str) -> str:
-    """Return the name of the secret that marks a set of secrets as `owner`'s."""
-    return f"{_MARKER_PREFIX}{owner.upper()}"
 
 
 def prove_gone(client: FlyClient, org: str, app: str, missing: FlyNotFoundError) -> None:

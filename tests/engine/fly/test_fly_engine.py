@@ -13,7 +13,7 @@ import pytest
 
 from clients.fly.addresses import Kind
 from clients.fly.model import MachineRequest
-from clients.fly.operations.ownership import marker_of
+from clients.names import marker_of
 from sandbox.fly import FlyOptions
 from sandbox.fly.models import App
 from sandbox.testing import Sandbox, running_sandbox

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clients.fly.operations.ownership import marker_of
+from clients.names import marker_of
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
 

@@ -7,7 +7,9 @@ import re
 
 import pytest
 
+from clients.names import owner_of
 from components import type_tokens
+from providers.lifecycle import fingerprint
 from tests.support.recording import Program, Registration, run_program
 from tests.support.stack_config import flat_config
 
@@ -114,10 +116,12 @@ def test_the_bookend_stays_silent_until_it_is_deleted(program: Program) -> None:
 def test_events_run_again_only_for_their_triggers(program: Program) -> None:
     """migrate: image and database; server-verify: revisions and URL; redeploy: secrets; verify: the redeploy's run."""
     triggers = {item.name: item.inputs.get("triggers") for item in program.of(COMMAND)}
+    url = "postgresql+asyncpg://prefect:pw@db.example.com:5432/postgres?ssl=require"
+    database = fingerprint(owner_of("acme", "prefect-fly", "dev"), url)
     assert triggers == {
         "acme-prefect-migrate": [
             program.one(MACHINE, "acme-prefect-ewr-1").inputs["config"]["image"],
-            "print-PREFECT_SERVER_DATABASE_CONNECTION_URL",
+            database,
         ],
         "acme-prefect-verify": [["rev-acme-prefect-ewr-1"], "https://acme-prefect.fly.dev"],
         "acme-orchestrator-detach": None,
@@ -268,7 +272,7 @@ def test_an_environment_takes_the_secrets_instead_of_the_repository() -> None:
     program = run_program(flat_config(github={"environment": "staging"}))
     assert not program.of(GITHUB_SECRET)
     assert {item.name for item in program.of(ENVIRONMENT_SECRET)} == {
-        f"acme/staging-{name}" for name in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
+        f"environment-staging-{name}" for name in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
     }
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import argparse
+import types
+from typing import Any
 
 import pytest
 import requests
 
+from clients.fly import FlyClient
+from clients.fly.model import Machine
 from clients.prefect import PrefectClient
 from ops import verify_server
 from ops.errors import OpsError
-from tests.support.fake_server import CREDENTIAL, FakeServer
+from tests.support.fake_server import CREDENTIAL, FakeServer, use
 from tests.support.ops_runtime import Surroundings
 from tests.support.scripted_http import FakeClock, answer
 
@@ -67,7 +71,9 @@ def test_a_new_name_is_waited_for_and_then_fails_with_the_app(monkeypatch: pytes
     server.unreachable = requests.ConnectionError("NameResolutionError: no such host")
     client = server.client()
     monkeypatch.setattr(PrefectClient, "at", lambda _url, _world: client)
-    flags = argparse.Namespace(url="http://127.0.0.1:4200", app="captionacc-prefect", timeout=60.0)
+    flags = argparse.Namespace(
+        server_url="http://127.0.0.1:4200", server_app="captionacc-prefect", accepted_keys="", timeout=60.0
+    )
     began = clock.now
     with pytest.raises(OpsError) as failure:
         verify_server.run(flags, around.rt)
@@ -75,7 +81,7 @@ def test_a_new_name_is_waited_for_and_then_fails_with_the_app(monkeypatch: pytes
     assert str(failure.value) == (
         'could not verify server "http://127.0.0.1:4200": the server does not answer yet: the host name could not be '
         'resolved, still so after 60 s. Read its log (app "captionacc-prefect", for example "fly logs -a '
-        'captionacc-prefect"), mend the cause, then run "pulumi up" again.'
+        'captionacc-prefect"), fix the cause, then run "pulumi up" again.'
     )
 
 
@@ -86,3 +92,40 @@ def test_a_malformed_credential_is_named_and_not_shown(value: str) -> None:
     with pytest.raises(OpsError, match='variable "PREFECT_FLY_VERIFY_KEY": it is not of the form name:key') as failure:
         verify_server.credential_from(around.rt)
     assert not value or f'"{value}"' not in str(failure.value)
+
+
+def machine(machine_id: str, **changed: Any) -> Machine:
+    body = {"id": machine_id, "name": f"n-{machine_id}", "state": "started", "config": {"services": [{}]}} | changed
+    return Machine.from_wire(body)
+
+
+def each_machine(server: FakeServer, machines: list[Machine], monkeypatch: pytest.MonkeyPatch) -> str:
+    fly = types.SimpleNamespace(machines=types.SimpleNamespace(list=lambda _app: machines))
+    monkeypatch.setattr(FlyClient, "from_environment", lambda *_args, **_more: fly)
+    flags = argparse.Namespace(server_app="captionacc-prefect", accepted_keys="admin,verify")
+    return verify_server.look_at_each_machine(server.client(), CREDENTIAL, flags, Surroundings(FakeClock()).rt)
+
+
+def test_a_clone_that_accepts_a_revoked_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every machine that serves is asked for itself; one with a key too many is named with the command against it."""
+    server = FakeServer()
+    server.keys = {"a1": {"admin": use(), "verify": use()}, "b2": {"admin": use(), "left": use(), "verify": use()}}
+    assert each_machine(server, [machine("a1")], monkeypatch) == ""
+    said = each_machine(server, [machine("a1"), machine("b2")], monkeypatch)
+    assert 'machine "b2" (n-b2) serves requests and still accepts the key left' in said
+    assert '"fly machine destroy --force b2 -a captionacc-prefect"' in said
+
+
+def test_a_machine_with_other_keys_altogether_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that refuses even the verification's own key runs with somebody else's."""
+    server = FakeServer()
+    server.accepted = set()
+    assert "does not accept the stack's keys" in each_machine(server, [machine("a1")], monkeypatch)
+
+
+def test_machines_that_get_no_requests_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopped one, one without services and a cordoned one cannot let anybody in."""
+    server = FakeServer()
+    idle = [machine("a", state="stopped"), machine("b", config={}), machine("c", cordoned=True)]
+    assert each_machine(server, idle, monkeypatch) == ""
+    assert server.asked == []

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
+from pydantic import ValidationError
 
 import settings
 from settings import Settings, SettingsError
-from settings.groups import GROUPS
+from settings.groups import GROUPS, SECRETS, GeneralSettings
+from settings.problems import known_keys
 from tests.support.stack_config import flat_config
 
 ROOT = Path(settings.__file__).parents[1]
@@ -31,6 +32,7 @@ def problems(tmp_path: Path, **changes: Any) -> str:
 def test_the_runbooks_values_are_the_defaults(tmp_path: Path) -> None:
     """A stack that states only names gets the runbook: ewr, shared 1 CPU, 256 MB, a check every 3 minutes."""
     tree = parse(tmp_path)
+    assert tree.fly is not None
     assert (tree.fly.region, tree.vm.cpu_kind, tree.vm.cpus, tree.vm.memory_mb) == ("ewr", "shared", 1, 256)
     assert tree.vm.swap_mb == 512
     assert tree.uptime.interval_seconds == 180
@@ -105,6 +107,7 @@ def test_cloud_needs_neither_a_database_nor_fly(tmp_path: Path) -> None:
     url = "https://api.prefect.cloud/api/accounts/a/workspaces/w"
     tree = parse(tmp_path, mode="cloud", cloud={"apiUrl": url}, cloudApiKey="pnu_x", databaseUrl="", fly={"org": None})
     assert tree.api_url == url
+    assert tree.fly is None
     assert tree.connections is None
 
 
@@ -153,26 +156,45 @@ def test_the_committed_stacks_are_complete_but_for_the_database(stack: str) -> N
 def test_the_project_file_declares_every_key_with_a_default() -> None:
     """A declared key with neither default nor value would fail before the program could explain it."""
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    assert declared.keys() == GROUPS.keys() | settings.SCALARS.keys() | settings.SECRETS.keys()
+    assert declared.keys() == {*GROUPS, *SECRETS, *known_keys(GeneralSettings)}
     assert all("default" in entry for entry in declared.values())
-    assert {key for key, entry in declared.items() if entry.get("secret")} == settings.SECRETS.keys()
+    assert {key for key, entry in declared.items() if entry.get("secret")} == SECRETS.keys()
 
 
-@pytest.mark.parametrize("stack", ["prod", "staging", "sandbox"])
-def test_the_json_schema_accepts_the_committed_stacks(stack: str) -> None:
-    """The published schema and the files people edit agree."""
-    raw = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-    own = {key.partition(":")[2]: value for key, value in raw.items() if key.startswith("prefect-fly:")}
-    jsonschema.validate(own, settings.schema())
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"vm": {"memory": 1}}, settings.schema())
+def test_a_group_with_problems_hides_no_problem_of_the_others(tmp_path: Path) -> None:
+    """Rules that need only what is valid are checked although something else is wrong."""
+    text = problems(
+        tmp_path,
+        vm={"cpus": "many"},
+        keys={"current": 3},
+        image={"build": False},
+        orchestrator={"healthUrl": "http://localhost/health"},
+    )
+    for key in ("vm.cpus", "keys.current", "image.reference"):
+        assert f"- {key}: " in text
+    assert 'orchestrator.healthUrl "http://localhost/health"' in text
 
 
-def test_the_readmes_table_is_the_trees() -> None:
-    """The configuration table in docs is generated, not remembered."""
-    assert settings.markdown_table() in (ROOT / "docs" / "configuration.md").read_text()
+def test_a_snake_case_spelling_is_no_setting(tmp_path: Path) -> None:
+    """One spelling in the stack file, the one of the documentation."""
+    assert "vm.memory_mb: no such setting. Known here: cpuKind, cpus, memoryMb" in problems(
+        tmp_path, vm={"memory_mb": 512}
+    )
 
 
-def test_the_schema_file_is_the_trees() -> None:
-    """The committed JSON schema is the generated one."""
-    assert json.loads((ROOT / "docs" / "settings.schema.json").read_text()) == settings.schema()
+def test_no_value_of_a_secret_is_in_a_problem(tmp_path: Path) -> None:
+    """Each secret is given a wrong value that is a canary; none is shown."""
+    wrong = {
+        "databaseUrl": "mysql://u:canary@h/db",
+        "redisUrl": "canary",
+        "cloudApiKey": "canary",
+        "databaseCa": "canary",
+    }
+    assert "canary" not in problems(tmp_path, **wrong)
+    assert "canary" not in problems(tmp_path, mode="cloud", **wrong)
+
+
+def test_groups_cannot_be_changed(tmp_path: Path) -> None:
+    """What was checked stays as it was."""
+    with pytest.raises(ValidationError):
+        parse(tmp_path).vm.cpus = 2

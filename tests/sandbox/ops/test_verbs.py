@@ -56,7 +56,16 @@ class Verbs:
 
     def detach(self, *more: str, health_url: str = "", workflow: str = WORKFLOW) -> dict[str, Any] | None:
         """Run detach as the bookend does."""
-        flags = ["--app", ORCHESTRATOR, "--repository", REPOSITORY, "--workflow", workflow, "--timeout", "60"]
+        flags = [
+            "--orchestrator-app",
+            ORCHESTRATOR,
+            "--repository",
+            REPOSITORY,
+            "--workflow",
+            workflow,
+            "--timeout",
+            "60",
+        ]
         return self.run("detach", *flags, "--health-url", health_url or self.health_url, *more)
 
     def wire(self, **secrets: str) -> None:
@@ -115,7 +124,7 @@ def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 def test_redeploy_reports_the_run(verbs: Verbs) -> None:
     """The last line of standard output is the report that the Command's outputs are read from."""
-    flags = ["--mode", "workflow", "--app", ORCHESTRATOR, "--repository", REPOSITORY, "--workflow", WORKFLOW]
+    flags = ["--by", "workflow", "--orchestrator-app", ORCHESTRATOR, "--repository", REPOSITORY, "--workflow", WORKFLOW]
     report = verbs.run("redeploy", *flags, "--timeout", "60")
     assert report is not None
     assert list(report) == ["run_id", "url", "conclusion", "started_at", "finished_at"]
@@ -126,7 +135,7 @@ def test_redeploy_reports_the_run(verbs: Verbs) -> None:
 def test_a_redeploy_that_was_killed_is_joined(verbs: Verbs) -> None:
     """A real process, killed without warning while it waits, is followed by one that goes on with the same run."""
     verbs.sandbox.github.script(queued=1.0, running=60.0, invisible=0.3, times=None)
-    flags = ["--mode", "workflow", "--app", ORCHESTRATOR, "--repository", REPOSITORY, "--workflow", WORKFLOW]
+    flags = ["--by", "workflow", "--orchestrator-app", ORCHESTRATOR, "--repository", REPOSITORY, "--workflow", WORKFLOW]
     argv = [sys.executable, "-m", "ops", "redeploy", *flags, "--endpoints", "sandbox"]
     environ = os.environ | verbs.sandbox.env()
     with subprocess.Popen(argv, cwd=ROOT, env=environ, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as killed:
@@ -141,9 +150,9 @@ def test_a_redeploy_that_was_killed_is_joined(verbs: Verbs) -> None:
 
 
 def test_redeploy_by_machines_needs_no_github(verbs: Verbs) -> None:
-    """With --mode machines the machine gets the present secrets in place, and GitHub is not called at all."""
+    """With --by machines the machine gets the present secrets in place, and GitHub is not called at all."""
     verbs.sandbox.fly.set_secrets(ORCHESTRATOR, dict(OURS))
-    report = verbs.run("redeploy", "--mode", "machines", "--app", ORCHESTRATOR, "--timeout", "60")
+    report = verbs.run("redeploy", "--by", "machines", "--orchestrator-app", ORCHESTRATOR, "--timeout", "60")
     assert report is not None
     assert (report["run_id"], report["url"]) == (None, "")
     (machine,) = verbs.sandbox.fly.state.apps[ORCHESTRATOR].live_machines
@@ -155,7 +164,7 @@ def test_detach_redeploys_until_health_says_not_configured(verbs: Verbs) -> None
     """Secrets unset, machine still wired: one dispatch, and the orchestrator's own word at the end."""
     verbs.wire()
     verbs.unset()
-    assert verbs.detach("--mode", "workflow") == {"detached": True, "why": "redeployed"}
+    assert verbs.detach("--by", "workflow") == {"detached": True, "why": "redeployed"}
     assert verbs.dispatches() == 1
 
 
@@ -163,7 +172,7 @@ def test_detach_by_machines(verbs: Verbs) -> None:
     """The same without GitHub."""
     verbs.wire()
     verbs.unset()
-    assert verbs.detach("--mode", "machines") == {"detached": True, "why": "redeployed"}
+    assert verbs.detach("--by", "machines") == {"detached": True, "why": "redeployed"}
     assert verbs.sandbox.journal("github") == []
 
 
@@ -214,7 +223,7 @@ def test_rollback_unsets_ours_keeps_the_rest_and_can_be_repeated(verbs: Verbs) -
     """Without GitHub names and marker go, other secrets stay, the machine restarts; again there is nothing to do."""
     others = verbs.names()
     verbs.wire()
-    flags = ["--app", ORCHESTRATOR, "--health-url", verbs.health_url, "--timeout", "60"]
+    flags = ["--orchestrator-app", ORCHESTRATOR, "--health-url", verbs.health_url, "--timeout", "60"]
     report = verbs.run("emergency-detach", *flags)
     assert report == {"app": ORCHESTRATOR, "unset": sorted([*OURS, MARKER]), "health": "not_configured"}
     assert verbs.names() == others
@@ -226,12 +235,12 @@ def test_rollback_goes_on_where_it_was_killed(verbs: Verbs) -> None:
     """Killed after unsetting, before restarting: the second one restarts, since health does not say not_configured."""
     verbs.wire()
     verbs.unset()
-    report = verbs.run("emergency-detach", "--app", ORCHESTRATOR, "--health-url", verbs.health_url)
+    report = verbs.run("emergency-detach", "--orchestrator-app", ORCHESTRATOR, "--health-url", verbs.health_url)
     assert report == {"app": ORCHESTRATOR, "unset": [], "health": "not_configured"}
 
 
 def migrate(verbs: Verbs) -> dict[str, Any] | None:
-    flags = ["--app", ORCHESTRATOR, "--image", IMAGE, "--region", "ewr", "--owner", "0123456789ab"]
+    flags = ["--server-app", ORCHESTRATOR, "--image", IMAGE, "--region", "ewr", "--owner", "0123456789ab"]
     return verbs.run("migrate", *flags, "--env", "A=b=c", "--min-secrets-version", "1", "--timeout", "60")
 
 
@@ -268,7 +277,7 @@ def doctor(verbs: Verbs) -> dict[str, Any] | None:
     flags = [
         "--org",
         ORG,
-        "--app",
+        "--orchestrator-app",
         ORCHESTRATOR,
         "--health-url",
         verbs.health_url,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clients.fly.errors import FlyForeignError, FlyUnprovenError
-from clients.fly.operations.ownership import marker_of
+from clients.names import marker_of
 from providers.fly_secrets import FlySecretsProvider
 from sandbox.testing import Sandbox
 from tests.support.dynamic_engine import EngineSide

@@ -1,0 +1,103 @@
+"""What each component of a stack is given: the settings, cut to what it uses. No resource is made here but the keys."""
+
+from __future__ import annotations
+
+import pulumi
+
+from clients.names import CONSUMERS, GITHUB, ORCHESTRATOR
+from components.api_keys import ApiKeys, ApiKeysArgs
+from components.machine_config import MachineSettings
+from components.orchestrator_redeploy import Deployment, OwnServer
+from components.orchestrator_wiring import Connection, OrchestratorWiringArgs
+from components.prefect_server import PrefectServer, PrefectServerArgs, ServerSecrets
+from components.uptime_monitor import UptimeMonitor, UptimeMonitorArgs
+from settings import Settings
+from settings.groups import FlySettings
+
+
+def api_keys(settings: Settings, fly: FlySettings) -> ApiKeys:
+    """Make one key for each consumer and each person."""
+    consumers = (*CONSUMERS, *settings.logins)
+    args = ApiKeysArgs(consumers=consumers, current=settings.keys.current, accepted=settings.keys.accepted)
+    return ApiKeys(fly.app, args)
+
+
+def machine_settings(settings: Settings, fly: FlySettings) -> MachineSettings:
+    """Return what the machines' configuration is made of."""
+    return MachineSettings(
+        vm=settings.vm,
+        region=fly.region,
+        database=settings.database,
+        retention=settings.retention,
+        separate_services=settings.services.separate,
+        connections=settings.connections,
+    )
+
+
+def server_args(settings: Settings, fly: FlySettings, keys: ApiKeys) -> PrefectServerArgs:
+    """Return the inputs of the server."""
+    return PrefectServerArgs(
+        world=settings.world,
+        owner=settings.owner,
+        fly=fly,
+        image=settings.image,
+        machines=machine_settings(settings, fly),
+        api_regions=settings.machine_regions,
+        timeouts=settings.timeouts,
+        secrets=ServerSecrets(
+            database_url=settings.database_url, database_ca=settings.database_ca, redis_url=settings.redis_url
+        ),
+        keys=keys,
+        other_apps=[settings.orchestrator.app] if settings.orchestrator.connected else [],
+    )
+
+
+def monitor_args(settings: Settings) -> UptimeMonitorArgs:
+    """Return the inputs of the monitor."""
+    title = f"Prefect ({settings.stack})"
+    return UptimeMonitorArgs(world=settings.world, server_url=settings.server_url, title=title, uptime=settings.uptime)
+
+
+def after(server: PrefectServer) -> pulumi.ResourceOptions:
+    """Return the options of a component that waits for the server."""
+    return pulumi.ResourceOptions(depends_on=server.waits_for)
+
+
+def wiring_args(
+    settings: Settings, keys: ApiKeys | None, server: PrefectServer | None, monitor: UptimeMonitor | None
+) -> OrchestratorWiringArgs:
+    """Return the inputs of the wiring, to our own server or to Prefect Cloud."""
+    if keys and server:
+        orchestrator, github = (
+            Connection.to_own_server(settings.api_url, keys, consumer) for consumer in (ORCHESTRATOR, GITHUB)
+        )
+    else:
+        orchestrator = github = Connection.to_cloud(settings.api_url, settings.cloud_api_key)
+    return OrchestratorWiringArgs(
+        deployment=Deployment(
+            world=settings.world,
+            orchestrator=settings.orchestrator,
+            github=settings.github,
+            github_owner=settings.github_owner,
+            timeout=settings.timeouts.redeploy,
+        ),
+        owner=settings.owner,
+        fly_org=settings.fly.org if settings.fly else None,
+        orchestrator=orchestrator,
+        github=github,
+        server=_own_server(settings, keys, server),
+        healthy_timeout=settings.timeouts.healthy,
+        waits_for=[*(server.waits_for if server else []), *(monitor.waits_for if monitor else [])],
+    )
+
+
+def _own_server(settings: Settings, keys: ApiKeys | None, server: PrefectServer | None) -> OwnServer | None:
+    if settings.fly is None or keys is None or server is None:
+        return None
+    return OwnServer(
+        url=settings.server_url,
+        app=settings.fly.app,
+        key_name=keys.current_name(ORCHESTRATOR),
+        credential=server.verify_credential,
+        verified=server.verified,
+    )

@@ -1,0 +1,75 @@
+"""What only one stack of this repository may claim: a GitHub target, an orchestrator, an app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from settings.draft import NAMESPACE, Draft, UnusableError
+from settings.groups import FlySettings, GeneralSettings, GithubSettings, OrchestratorSettings
+from settings.problems import Problems
+
+
+def check(draft: Draft, stack: str, root: Path, problems: Problems) -> None:
+    """Refuse what another stack file in `root` claims in the same world.
+
+    Databases cannot be compared here, because their URLs are encrypted per stack.
+    """
+    claimed = {claim: key for key, claim in _own_claims(draft)}
+    for other, config in _others(stack, root):
+        with suppress(UnusableError):
+            if (config.get(f"{NAMESPACE}:endpoints") or "real") != draft.get(GeneralSettings).endpoints:
+                continue
+        for claim in _claims_of(config):
+            if claim in claimed:
+                reason = f"stack {other!r} has the same ({claim}): two stacks would undo each other"
+                problems.add(claimed[claim], reason)
+
+
+def _others(stack: str, root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for path in sorted(root.glob("Pulumi.*.yaml")):
+        name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+        if name != stack:
+            yield name, (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("config") or {}
+
+
+def _own_claims(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Yield the setting that makes a claim, and the claim."""
+    with suppress(UnusableError):
+        github = draft.get(GithubSettings)
+        owner = draft.foreign.get("github:owner")
+        yield "github.repository", _github_claim(owner, github.repository, github.environment)
+    with suppress(UnusableError):
+        yield "orchestrator.app", _orchestrator_claim(draft.get(OrchestratorSettings).app)
+    with suppress(UnusableError):
+        yield "fly.app", _app_claim(draft.get(FlySettings).app)
+
+
+def _claims_of(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the claims of a stack file, which may be incomplete."""
+    github, orchestrator, fly = (
+        group if isinstance(group := config.get(f"{NAMESPACE}:{name}"), dict) else {}
+        for name in ("github", "orchestrator", "fly")
+    )
+    yield _github_claim(config.get("github:owner"), github.get("repository"), github.get("environment"))
+    yield _orchestrator_claim(orchestrator.get("app"))
+    if fly.get("app"):
+        yield _app_claim(fly["app"])
+
+
+def _github_claim(owner: object, repository: object, environment: object) -> str:
+    target = f"{owner}/{repository}/{environment or ''}".rstrip("/")
+    # GitHub's names ignore case.
+    return f"GitHub secrets of {target.lower()}"
+
+
+def _orchestrator_claim(app: object) -> str:
+    return f"orchestrator {app}"
+
+
+def _app_claim(app: object) -> str:
+    return f"Fly app {app}"

@@ -1,0 +1,96 @@
+"""What is wrong with a stack's configuration, in our own sentences: pydantic finds it, people read this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from settings.groups import Group
+
+
+class Problems(list[str]):
+    """One sentence each, beginning with the key; a secret's value is in none."""
+
+    def add(self, key: str, reason: str) -> None:
+        """Remember that `key` cannot stay as it is."""
+        self.append(f"{key}: {reason}")
+
+    def add_all(self, found: ValidationError, kind: type[Group], group: str) -> None:
+        """Remember everything that pydantic found in one group.
+
+        Args:
+            found: the errors.
+            kind: the group's model.
+            group: its name in the stack file; empty for what stands outside of any group.
+        """
+        for error in found.errors(include_url=False, include_context=True):
+            key, reason = _sentence(error, kind, group)
+            if f"{key}: {reason}" not in self:
+                self.add(key, reason)
+
+
+def known_keys(kind: type[Group]) -> list[str]:
+    """Return the names that a group has in the stack file, sorted."""
+    return sorted(field.alias or name for name, field in kind.model_fields.items())
+
+
+def _sentence(error: ErrorDetails, kind: type[Group], group: str) -> tuple[str, str]:
+    place = list(error["loc"])
+    if error["type"] == "string_type" and len(place) > 1 and isinstance(place[1], str):
+        # A value inside a mapping, which people see as one setting.
+        return _key(group, place[:1]), "give names with a text each"
+    key = _key(group, place)
+    if error["type"] == "missing":
+        return key, f"it is required. Set it{_for_example(kind, str(place[0]), key)}"
+    if error["type"] == "extra_forbidden":
+        return key, f"no such setting. Known here: {', '.join(known_keys(kind))}"
+    reason = _REASONS.get(error["type"])
+    if reason is None:
+        return key, f"{error['input']!r} cannot be used: {error['msg']}"
+    return key, reason(error["input"], error.get("ctx", {}))
+
+
+def _key(group: str, place: list[str | int]) -> str:
+    text = group
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _for_example(kind: type[Group], alias: str, key: str) -> str:
+    examples = next((f.examples for f in kind.model_fields.values() if f.alias == alias), None)
+    return f', for example "pulumi config set --path prefect-fly:{key} {examples[0]}"' if examples else ""
+
+
+def _is_not(what: str) -> Callable[[Any, Mapping[str, Any]], str]:
+    return lambda value, _limits: f"{value!r} is not {what}"
+
+
+def _choices(value: Any, limits: Mapping[str, Any]) -> str:
+    # Pydantic writes the choices as 'a', 'b' or 'c'.
+    choices = str(limits["expected"]).replace("'", "").replace(" or ", ", ")
+    return f"{value!r} is not one of {choices}"
+
+
+_REASONS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
+    "bool_type": _is_not("true or false"),
+    "int_type": _is_not("a whole number"),
+    "int_from_float": _is_not("a whole number"),
+    "string_type": _is_not("text"),
+    "tuple_type": _is_not('a list: write it as ["a", "b"]'),
+    "dict_type": lambda _value, _limits: "give names with a text each",
+    "model_type": lambda _value, _limits: "give a group of settings, not a single value",
+    "literal_error": _choices,
+    "greater_than_equal": lambda value, limits: f"{value} is below {limits['ge']}",
+    "less_than_equal": lambda value, limits: f"{value} is above {limits['le']}",
+    "multiple_of": lambda value, limits: f"{value} is not a multiple of {limits['multiple_of']}",
+    "string_pattern_mismatch": lambda value, limits: (
+        f'"{value}" does not look right (it must match {str(limits["pattern"]).removeprefix("^").removesuffix("$")})'
+    ),
+    "string_too_short": lambda _value, _limits: "it is empty",
+    "too_short": lambda _value, limits: f"it needs at least {limits['min_length']} entry",
+    "too_long": lambda value, limits: f"it has {len(value)} entries, at most {limits['max_length']}",
+}

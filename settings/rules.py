@@ -1,0 +1,200 @@
+"""Rules that no single setting can check: what belongs together, and what only one world may use.
+
+A rule whose settings have problems of their own is left out; all others are checked, so that one run names everything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from clients.endpoints import (
+    BETTER_STACK,
+    FLY_API,
+    FLY_MACHINES,
+    GITHUB,
+    Service,
+    World,
+    WrongWorldError,
+    base_url,
+    require_url,
+)
+from clients.names import CONSUMERS
+from settings.database import ConnectionBudget, DatabaseUrlError, connection_budget, normalise
+from settings.draft import Draft, UnusableError
+from settings.groups import (
+    CloudSettings,
+    DatabaseSettings,
+    FlySettings,
+    GeneralSettings,
+    ImageSettings,
+    KeySettings,
+    OrchestratorSettings,
+    ServicesSettings,
+    UptimeSettings,
+    VmSettings,
+)
+from settings.problems import Problems
+
+FLY_REGISTRY = "registry.fly.io"
+
+
+def check(draft: Draft, problems: Problems) -> None:
+    """Check every rule that can be checked."""
+    for rule in (*_ALWAYS, *(_CLOUD if draft.cloud else _SELF_HOSTED)):
+        with suppress(UnusableError):
+            rule(draft, problems)
+
+
+def budget(draft: Draft, problems: Problems) -> ConnectionBudget | None:
+    """Return how many database connections the server's processes may hold; None for Prefect Cloud."""
+    if draft.cloud:
+        return None
+    with suppress(UnusableError):
+        processes = draft.get(VmSettings).replicas + (1 if draft.get(ServicesSettings).separate else 0)
+        try:
+            return connection_budget(draft.get(DatabaseSettings).tier, processes)
+        except ValueError as error:
+            problems.add("vm.replicas", str(error))
+    return None
+
+
+def database_url(draft: Draft, problems: Problems) -> str:
+    """Return databaseUrl in the spelling that Prefect accepts; empty for Prefect Cloud, or when it cannot be used."""
+    if draft.cloud:
+        return ""
+    raw, has_ca = draft.secrets["databaseUrl"], bool(draft.secrets["databaseCa"])
+    if not raw:
+        problems.add("databaseUrl", 'it is required. Set it with "pulumi config set --secret databaseUrl"')
+        return ""
+    with suppress(UnusableError):
+        try:
+            return normalise(raw, require_tls=draft.get(DatabaseSettings).require_tls, has_ca=has_ca).url
+        except DatabaseUrlError as error:
+            problems.add("databaseUrl", str(error))
+    return ""
+
+
+def _owner(draft: Draft, problems: Problems) -> None:
+    if not draft.foreign.get("github:owner"):
+        problems.add("github:owner", 'it is required. Set it with "pulumi config set github:owner <owner>"')
+
+
+def _logins(draft: Draft, problems: Problems) -> None:
+    logins = draft.get(GeneralSettings).logins
+    for login in logins:
+        if login in CONSUMERS:
+            problems.add("logins", f'"{login}" is the name of a consumer\'s own key: choose another')
+    if len(set(logins)) != len(logins):
+        problems.add("logins", "a name stands twice")
+
+
+def _generations(draft: Draft, problems: Problems) -> None:
+    keys = draft.get(KeySettings)
+    if keys.current not in keys.accepted:
+        problems.add("keys.current", f"generation {keys.current} is not in keys.accepted {list(keys.accepted)}")
+    if len(set(keys.accepted)) != len(keys.accepted):
+        problems.add("keys.accepted", "a generation stands twice")
+
+
+def _swap(draft: Draft, problems: Problems) -> None:
+    vm = draft.get(VmSettings)
+    if vm.memory_mb < 512 and vm.swap_mb < 256:
+        problems.add("vm.swapMb", "256 MB of memory without swap never becomes healthy: set at least 256, better 512")
+
+
+def _several_machines(draft: Draft, problems: Problems) -> None:
+    replicas, separate = draft.get(VmSettings).replicas, draft.get(ServicesSettings).separate
+    if replicas > 1 and not separate:
+        problems.add("vm.replicas", f"{replicas} replicas need services.separate: true and the secret redisUrl")
+
+
+def _redis(draft: Draft, problems: Problems) -> None:
+    url = draft.secrets["redisUrl"]
+    if url and not url.startswith(("redis://", "rediss://")):
+        problems.add("redisUrl", "it must start with redis:// or rediss://")
+    if draft.get(ServicesSettings).separate and not url:
+        problems.add("redisUrl", "services.separate needs it: set it with pulumi config set --secret redisUrl")
+
+
+def _image(draft: Draft, problems: Problems) -> None:
+    image = draft.get(ImageSettings)
+    if image.reference is None and not image.build:
+        problems.add("image.reference", "image.build is false, so an image reference is required")
+
+
+def _cloud(draft: Draft, problems: Problems) -> None:
+    if not draft.secrets["cloudApiKey"].startswith("pnu_"):
+        problems.add("cloudApiKey", "mode: cloud needs a Prefect Cloud key, which starts with pnu_")
+    if not draft.get(CloudSettings).api_url:
+        problems.add("cloud.apiUrl", "mode: cloud needs it (https://api.prefect.cloud/api/accounts/…/workspaces/…)")
+
+
+def _health_address(draft: Draft, problems: Problems) -> None:
+    _belongs(draft, problems, "orchestrator.healthUrl", draft.get(OrchestratorSettings).health_url)
+
+
+def _cloud_address(draft: Draft, problems: Problems) -> None:
+    url = draft.get(CloudSettings).api_url
+    if url:
+        _belongs(draft, problems, "cloud.apiUrl", url)
+
+
+def _server_address(draft: Draft, problems: Problems) -> None:
+    _belongs(draft, problems, "fly.urlTemplate", draft.get(FlySettings).server_url)
+
+
+def _registry_address(draft: Draft, problems: Problems) -> None:
+    image = draft.get(ImageSettings)
+    if image.reference is None and (image.registry != FLY_REGISTRY or _world(draft) is World.SANDBOX):
+        _belongs(draft, problems, "image.registry", f"https://{image.registry}")
+
+
+def _github_address(draft: Draft, problems: Problems) -> None:
+    # The provider's own variable counts where the stack is silent.
+    url = draft.foreign.get("github:baseUrl") or os.environ.get("GITHUB_BASE_URL", "")
+    if url or _world(draft) is World.SANDBOX:
+        _belongs(draft, problems, "github:baseUrl", url)
+
+
+def _shell(draft: Draft, problems: Problems) -> None:
+    """Refuse a shell that points an API of this stack elsewhere before anything is done."""
+    for service in _services(draft):
+        try:
+            base_url(service, _world(draft))
+        except WrongWorldError as error:
+            problems.append(str(error).rstrip("."))
+
+
+def _services(draft: Draft) -> Iterator[Service]:
+    yield from (FLY_MACHINES, FLY_API)
+    orchestrator = draft.get(OrchestratorSettings)
+    if "workflow" in {orchestrator.redeploy, orchestrator.rollback}:
+        yield GITHUB
+    if not draft.cloud and draft.get(UptimeSettings).enabled:
+        yield BETTER_STACK
+
+
+def _world(draft: Draft) -> World:
+    return World(draft.get(GeneralSettings).endpoints)
+
+
+def _belongs(draft: Draft, problems: Problems, key: str, url: str) -> None:
+    try:
+        require_url(url, _world(draft), key)
+    except WrongWorldError as error:
+        problems.append(str(error).rstrip("."))
+
+
+Rule = Callable[[Draft, Problems], None]
+_ALWAYS: tuple[Rule, ...] = (_owner, _logins, _generations, _health_address, _github_address, _shell)
+_CLOUD: tuple[Rule, ...] = (_cloud, _cloud_address)
+_SELF_HOSTED: tuple[Rule, ...] = (
+    _swap,
+    _several_machines,
+    _redis,
+    _image,
+    _server_address,
+    _registry_address,
+)
