@@ -11,7 +11,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ci.errors import CiError
-from clients.transport import Api, Call, NoAnswerError, Reply, Transport
+from clients.silence import NoAnswerError
+from clients.transport import Api, Call, Reply, Transport
 
 TOKEN = "GITHUB_WORKFLOW_TOKEN"  # noqa: S105 - a variable's name
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28", "User-Agent": "prefect-fly"}

@@ -1,13 +1,14 @@
 """What we ask of Better Stack Uptime: one monitor per URL.
 
-    BetterStackError
+    BetterStackError (an ApiError)
     ├── BetterStackUnauthorizedError   401, or no token at all
     ├── BetterStackForbiddenError      403
     ├── BetterStackNotFoundError       404
     ├── BetterStackRefusedError        other 4xx: the request itself is wrong
     ├── BetterStackRateLimitedError    429 after the retries
-    └── BetterStackTransientError      5xx or no answer
-        └── BetterStackUnclearError    a create may have happened: look for the URL before trying again
+    ├── BetterStackTransientError      5xx
+    │   └── BetterStackUnreachableError    no HTTP answer
+    └── BetterStackUnclearError        a create may have happened: look for the URL before trying again
 
 Source of the wire facts: the Terraform provider betterstackhq/better-uptime 0.21 and the public API documentation.
 """
@@ -20,51 +21,73 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
-from clients.endpoints import BETTER_STACK, World, base_url
-from clients.transport import Api, Call, NoAnswerError, Progress, Reply, Transport, print_progress
+from clients.endpoints import BETTER_STACK, World
+from clients.errors import (
+    ApiError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    TransientError,
+    UnauthorizedError,
+    UnclearError,
+    UnreachableError,
+)
+from clients.transport import Api, Call, Progress, Reply, Transport, print_progress
+from clients.wire import Dialect, Wire, access
 
-SCOPES_ADVICE = "Set BETTERSTACK_API_TOKEN to an Uptime API token of the team that owns the monitors."
+_SCOPES = "Set BETTERSTACK_API_TOKEN to an Uptime API token of the team that owns the monitors."
 _STATUS_PAGE = "See https://status.betterstack.com, then run it again."
 
 
-class BetterStackError(Exception):
-    """The Better Stack API did not do what was asked.
-
-    Attributes:
-        status: HTTP status, 0 without an answer.
-    """
-
-    def __init__(self, message: str, *, status: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
+class BetterStackError(ApiError):
+    """The Better Stack API did not do what was asked."""
 
 
-class BetterStackUnauthorizedError(BetterStackError):
+class BetterStackUnauthorizedError(BetterStackError, UnauthorizedError):
     """The token is missing, wrong or revoked."""
 
+    advice = _SCOPES
 
-class BetterStackForbiddenError(BetterStackError):
+
+class BetterStackForbiddenError(BetterStackError, ForbiddenError):
     """The token may not do this, or the plan does not include it."""
 
+    advice = _SCOPES
 
-class BetterStackNotFoundError(BetterStackError):
+
+class BetterStackNotFoundError(BetterStackError, NotFoundError):
     """The team of this token has no such monitor."""
 
+    advice = 'Run "pulumi up --refresh" to create it again.'
 
-class BetterStackRefusedError(BetterStackError):
+
+class BetterStackRefusedError(BetterStackError, RefusedError):
     """The request was understood and refused; the text holds the reason."""
 
+    advice = "Correct the uptime setting that it names, then run it again."
 
-class BetterStackRateLimitedError(BetterStackError):
+
+class BetterStackRateLimitedError(BetterStackError, RateLimitedError):
     """Too many requests, also after the retries."""
 
 
-class BetterStackTransientError(BetterStackError):
-    """Better Stack is in trouble or cannot be reached."""
+class BetterStackTransientError(BetterStackError, TransientError):
+    """Better Stack is in trouble."""
+
+    advice = _STATUS_PAGE
 
 
-class BetterStackUnclearError(BetterStackTransientError):
+class BetterStackUnreachableError(BetterStackTransientError, UnreachableError):
+    """No HTTP answer."""
+
+    advice = f"Check the network. {_STATUS_PAGE}"
+
+
+class BetterStackUnclearError(BetterStackError, UnclearError):
     """A create may have had its effect although no proper answer came."""
+
+    advice = _STATUS_PAGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,26 +112,21 @@ class BetterStackClient:
     """Calls of one token."""
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+        self._wire = Wire(transport, DIALECT)
 
     @classmethod
     def from_environment(
-        cls, world: World, environ: Mapping[str, str] = os.environ, progress: Progress = print_progress
+        cls, world: World, environ: Mapping[str, str] = os.environ, *, progress: Progress = print_progress
     ) -> Self:
-        """Build a client from BETTERSTACK_API_TOKEN and BETTERSTACK_BASE_URL.
+        """Return a client for `world`, with the token in BETTERSTACK_API_TOKEN.
 
         Raises:
-            BetterStackUnauthorizedError: BETTERSTACK_API_TOKEN is not set.
+            BetterStackUnauthorizedError: there is no token.
             WrongWorldError: the address does not belong to `world`.
         """
-        address = base_url(BETTER_STACK, world, environ)
-        token = environ.get("BETTERSTACK_API_TOKEN", "").strip()
-        if not token:
-            raise BetterStackUnauthorizedError(
-                f'could not use Better Stack API "{address}": BETTERSTACK_API_TOKEN is not set. {SCOPES_ADVICE}'
-            )
-        headers = {"Authorization": f"Bearer {token}"}
-        api = Api(base_url=address, title="Better Stack API", headers=headers, request_id_header="X-Request-Id")
+        given = access(BETTER_STACK, world, environ, BetterStackUnauthorizedError)
+        headers = {"Authorization": f"Bearer {given.token}"}
+        api = Api(base_url=given.address, title=BETTER_STACK.title, headers=headers, request_id_header="X-Request-Id")
         return cls(Transport(api, progress=progress))
 
     def check_token(self) -> None:
@@ -118,7 +136,7 @@ class BetterStackClient:
             BetterStackUnauthorizedError: it is not.
             BetterStackError: any other refusal.
         """
-        self._send(Call(method="GET", path="/api/v2/monitors", params={"per_page": 1}), 'could not list monitor "any"')
+        self._wire.send('list monitor "any"', Call(method="GET", path="/api/v2/monitors", params={"per_page": 1}))
 
     def find(self, url: str) -> tuple[Monitor, ...]:
         """Return the monitors of exactly `url`, oldest first; the API's own filter may match more.
@@ -137,7 +155,7 @@ class BetterStackClient:
             BetterStackError: any other refusal.
         """
         call = Call(method="GET", path=_path(monitor_id))
-        return _monitor(self._send(call, f'could not read monitor "{monitor_id}"'))
+        return _monitor(self._wire.send(f'read monitor "{monitor_id}"', call))
 
     def create(self, attributes: Mapping[str, Any]) -> Monitor:
         """Create a monitor. Not idempotent: look with `find` first, and again after BetterStackUnclearError.
@@ -146,14 +164,16 @@ class BetterStackClient:
             BetterStackUnclearError: it may exist now.
             BetterStackError: any refusal.
         """
-        what = f'could not create monitor "{attributes.get("url")}"'
+        what = f'create monitor "{attributes.get("url")}"'
         call = Call(method="POST", path="/api/v2/monitors", json=dict(attributes))
         try:
-            return _monitor(self._send(call, what))
+            return _monitor(self._wire.send(what, call))
         except BetterStackTransientError as trouble:
-            if isinstance(trouble.__cause__, NoAnswerError) and not trouble.__cause__.maybe_sent:
+            if isinstance(trouble, BetterStackUnreachableError) and not trouble.maybe_sent:
                 raise
-            raise BetterStackUnclearError(str(trouble), status=trouble.status) from trouble
+            raise BetterStackUnclearError(
+                what, trouble.said, status=trouble.status, request_id=trouble.request_id
+            ) from trouble
 
     def update(self, monitor_id: str, attributes: Mapping[str, Any]) -> Monitor:
         """Change the given attributes in place and return the monitor.
@@ -163,7 +183,7 @@ class BetterStackClient:
             BetterStackError: any other refusal.
         """
         call = Call(method="PATCH", path=_path(monitor_id), json=dict(attributes), idempotent=True)
-        return _monitor(self._send(call, f'could not update monitor "{monitor_id}"'))
+        return _monitor(self._wire.send(f'update monitor "{monitor_id}"', call))
 
     def delete(self, monitor_id: str) -> None:
         """Delete a monitor.
@@ -173,28 +193,19 @@ class BetterStackClient:
             BetterStackError: any other refusal.
         """
         call = Call(method="DELETE", path=_path(monitor_id), idempotent=True)
-        self._send(call, f'could not delete monitor "{monitor_id}"')
+        self._wire.send(f'delete monitor "{monitor_id}"', call)
 
     def _pages(self, url: str) -> Iterator[Monitor]:
         params: dict[str, str | int] = {"url": url, "per_page": 250}
         while True:
             call = Call(method="GET", path="/api/v2/monitors", params=params)
-            body = self._send(call, f'could not list monitors of "{url}"').json() or {}
+            body = self._wire.send(f'list monitors of "{url}"', call).json() or {}
             yield from (Monitor.of(entry) for entry in body.get("data") or [])
             following = (body.get("pagination") or {}).get("next")
             if not following:
                 return
             # Only the query is taken over: the link's host is not ours to follow with a token.
             params = {key: values[-1] for key, values in parse_qs(urlsplit(str(following)).query).items()}
-
-    def _send(self, call: Call, what: str) -> Reply:
-        try:
-            reply = self._transport.send(call)
-        except NoAnswerError as silence:
-            raise BetterStackTransientError(f"{what}: {silence}. Check the network. {_STATUS_PAGE}") from silence
-        if not reply.ok:
-            raise _error(reply, what)
-        return reply
 
 
 def _path(monitor_id: str) -> str:
@@ -204,27 +215,27 @@ def _path(monitor_id: str) -> str:
 def _monitor(reply: Reply) -> Monitor:
     body = reply.json()
     if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
-        raise BetterStackTransientError(
-            f'could not read monitor "in a reply": it is no JSON:API object (HTTP {reply.status}). {_STATUS_PAGE}',
-            status=reply.status,
-        )
+        raise BetterStackTransientError("read a monitor", "the reply is no JSON:API object", status=reply.status)
     return Monitor.of(body["data"])
 
 
-_BY_STATUS: Mapping[int, tuple[type[BetterStackError], str]] = {
-    401: (BetterStackUnauthorizedError, SCOPES_ADVICE),
-    403: (BetterStackForbiddenError, SCOPES_ADVICE),
-    404: (BetterStackNotFoundError, 'Run "pulumi up --refresh" to create it again.'),
-    429: (BetterStackRateLimitedError, "Wait a minute, then run it again."),
+_BY_STATUS: Mapping[int, type[BetterStackError]] = {
+    401: BetterStackUnauthorizedError,
+    403: BetterStackForbiddenError,
+    404: BetterStackNotFoundError,
+    408: BetterStackTransientError,
+    429: BetterStackRateLimitedError,
 }
 
 
-def _error(reply: Reply, what: str) -> BetterStackError:
-    refused = (BetterStackRefusedError, "Correct the uptime setting that it names, then run it again.")
-    default = refused if reply.status < 500 else (BetterStackTransientError, _STATUS_PAGE)
-    kind, advice = _BY_STATUS.get(reply.status, default)
-    request_id = f", request id {reply.request_id}" if reply.request_id else ""
-    return kind(f"{what}: {_said(reply)} (HTTP {reply.status}{request_id}). {advice}", status=reply.status)
+def error_of(doing: str, reply: Reply) -> BetterStackError:
+    """Return the typed error for a reply that is no success."""
+    default: type[BetterStackError] = BetterStackRefusedError if reply.status < 500 else BetterStackTransientError
+    kind = _BY_STATUS.get(reply.status, default)
+    return kind(doing, _said(reply), status=reply.status, request_id=reply.request_id)
+
+
+DIALECT = Dialect(error_of=error_of, unreachable=BetterStackUnreachableError)
 
 
 def _said(reply: Reply) -> str:
@@ -235,7 +246,7 @@ def _said(reply: Reply) -> str:
         errors = [f"{key} {_said_of_one(text)}" for key, text in errors.items()]
     if isinstance(errors, list):
         errors = "; ".join(map(str, errors))
-    return str(errors).strip().rstrip(".") if errors else "no reason given"
+    return str(errors).strip().rstrip(".") if errors else "the API gave no reason"
 
 
 def _said_of_one(text: object) -> str:

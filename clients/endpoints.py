@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from clients.names import BETTER_STACK_TOKEN, FLY_TOKEN, GITHUB_TOKEN
+
 
 class World(StrEnum):
     """The two worlds a stack can state."""
@@ -28,17 +30,18 @@ class WrongWorldError(ValueError):
 
 @dataclass(frozen=True)
 class Service:
-    """An outside API: its title for messages, the variable that redirects it and its public base address."""
+    """An outside API: its title for messages, the variable that redirects it, its public base address and its token."""
 
     title: str
     variable: str
     default: str
+    token: str
 
 
-FLY_MACHINES = Service("Fly Machines API", "FLY_FLAPS_BASE_URL", "https://api.machines.dev")
-FLY_API = Service("Fly API", "FLY_API_BASE_URL", "https://api.fly.io")
-GITHUB = Service("GitHub API", "GITHUB_API_URL", "https://api.github.com")
-BETTER_STACK = Service("Better Stack API", "BETTERSTACK_BASE_URL", "https://uptime.betterstack.com")
+FLY_MACHINES = Service("Fly Machines API", "FLY_FLAPS_BASE_URL", "https://api.machines.dev", FLY_TOKEN)
+FLY_API = Service("Fly API", "FLY_API_BASE_URL", "https://api.fly.io", FLY_TOKEN)
+GITHUB = Service("GitHub API", "GITHUB_API_URL", "https://api.github.com", GITHUB_TOKEN)
+BETTER_STACK = Service("Better Stack API", "BETTERSTACK_BASE_URL", "https://uptime.betterstack.com", BETTER_STACK_TOKEN)
 
 
 def is_loopback(url: str) -> bool:

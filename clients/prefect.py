@@ -1,7 +1,7 @@
 """What we ask of our own Prefect server and its gate: is it ready, is it closed, who used which key.
 
-    PrefectError
-    ├── PrefectUnreachableError   no answer at all; the text says why
+    PrefectError (an ApiError)
+    ├── PrefectUnreachableError   no answer at all
     ├── PrefectUnauthorizedError  401: the credential is not accepted
     └── PrefectAnswerError        any other answer than the one expected
 
@@ -18,29 +18,26 @@ from typing import Self
 import requests
 
 from clients.endpoints import World, require_url
-from clients.transport import Api, Call, NoAnswerError, Reply, RetryPolicy, Transport, no_progress
+from clients.errors import ApiError, UnauthorizedError, UnreachableError
+from clients.silence import NoAnswerError
+from clients.transport import Api, Call, Reply, RetryPolicy, Transport, no_progress
 
 # Fly's proxy sends a request with this header to that machine and no other.
 FORCE_INSTANCE_HEADER = "fly-force-instance-id"
+_ASKING = "ask the Prefect server"
 
 
-class PrefectError(Exception):
-    """The server did not answer as expected.
+class PrefectError(ApiError):
+    """The server did not answer as expected; `said` is for the middle of a sentence."""
 
-    Attributes:
-        status: HTTP status, 0 without an answer.
-    """
-
-    def __init__(self, message: str, *, status: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
+    advice = "Read the server's log, then run it again."
 
 
-class PrefectUnreachableError(PrefectError):
+class PrefectUnreachableError(PrefectError, UnreachableError):
     """No answer: refused, not resolvable (a new name takes a while), reset or timed out."""
 
 
-class PrefectUnauthorizedError(PrefectError):
+class PrefectUnauthorizedError(PrefectError, UnauthorizedError):
     """The credential is not accepted."""
 
 
@@ -128,7 +125,7 @@ class PrefectClient:
         """
         reply = self._get("/api/ready")
         if reply.status != 200:
-            raise PrefectAnswerError(f"/api/ready answered HTTP {reply.status}", status=reply.status)
+            raise PrefectAnswerError(_ASKING, f"/api/ready answered HTTP {reply.status}", status=reply.status)
 
     def api_status(self, authorization: str = "", instance_id: str = "") -> int:
         """Return the HTTP status of a harmless API query (flows, at most one), sent with `authorization` or without.
@@ -166,11 +163,14 @@ class PrefectClient:
         """
         reply = self._get("/gate/keys", _headers(credential.basic(), instance_id))
         if reply.status == 401:
-            raise PrefectUnauthorizedError(f'/gate/keys refused key "{credential.name}" (HTTP 401)', status=401)
+            raise PrefectUnauthorizedError(
+                _ASKING, f'/gate/keys refused key "{credential.name}" (HTTP 401)', status=401
+            )
         body = reply.json()
         keys = body.get("keys") if isinstance(body, dict) else None
         if not reply.ok or not isinstance(keys, dict):
-            raise PrefectAnswerError(f"/gate/keys gave no list of keys (HTTP {reply.status})", status=reply.status)
+            said = f"/gate/keys gave no list of keys (HTTP {reply.status})"
+            raise PrefectAnswerError(_ASKING, said, status=reply.status)
         return {str(name): KeyUse.of(entry) for name, entry in keys.items() if isinstance(entry, dict)}
 
     def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
@@ -180,7 +180,7 @@ class PrefectClient:
         try:
             return self._transport.send(call)
         except NoAnswerError as silence:
-            raise PrefectUnreachableError(str(silence)) from silence
+            raise PrefectUnreachableError(_ASKING, str(silence)) from silence
 
 
 def _headers(authorization: str, instance_id: str) -> dict[str, str]:
@@ -190,14 +190,3 @@ def _headers(authorization: str, instance_id: str) -> dict[str, str]:
 
 def _whole(value: object) -> int:
     return int(value) if isinstance(value, (int, float)) else 0
-
-
-__all__ = [
-    "Credential",
-    "KeyUse",
-    "PrefectAnswerError",
-    "PrefectClient",
-    "PrefectError",
-    "PrefectUnauthorizedError",
-    "PrefectUnreachableError",
-]

@@ -3,26 +3,23 @@
     Transport.send(Call) -> Reply          any status, after the retries that are safe
                          -> NoAnswerError  no answer at all; `maybe_sent` tells whether the call may have had its effect
 
-What a status means is each client's business: it maps a `Reply` and a `NoAnswerError` to its own exception tree.
+What a status means is each API's dialect (clients.wire), which maps a `Reply` and a `NoAnswerError` to its errors.
 The session, the clock, the sleep and the jitter are injected, which is also how tests stand in for a network.
 """
 
 from __future__ import annotations
 
-import random
 import sys
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from json import JSONDecodeError, loads
 from typing import Any
 
 import requests
 
 from clients.endpoints import is_loopback
+from clients.silence import NoAnswerError, no_answer
+from clients.timing import Pacer, Timing, retry_after
 
 Progress = Callable[[str], None]
 
@@ -38,18 +35,6 @@ def print_progress(message: str) -> None:
 
 def no_progress(_message: str) -> None:
     """Drop the line."""
-
-
-class NoAnswerError(Exception):
-    """No HTTP answer came back: refused, reset, timed out or not resolvable. The text names no secret.
-
-    Attributes:
-        maybe_sent: the request may have reached the API, so its effect may have happened.
-    """
-
-    def __init__(self, reason: str, *, maybe_sent: bool) -> None:
-        super().__init__(reason)
-        self.maybe_sent = maybe_sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,39 +107,6 @@ class Call:
         return self.idempotent or self.method in {"GET", "HEAD"}
 
 
-class Pacer:
-    """Token buckets, one per name, that keep us under an API's rate limits instead of running into them.
-
-    Args:
-        rate: calls a second and bucket.
-        burst: calls that may go out at once before the rate applies.
-    """
-
-    def __init__(
-        self,
-        rate: float = 1.0,
-        burst: int = 3,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._rate, self._burst = rate, burst
-        self._clock, self._sleep = clock, sleep
-        self._lock = threading.Lock()
-        self._next: dict[str, float] = {}
-
-    def wait(self, bucket: str) -> None:
-        """Return when a call of `bucket` may go out. Threads of one process share the buckets."""
-        # Virtual scheduling: each bucket holds the time at which it would be full again.
-        with self._lock:
-            now = self._clock()
-            full_at = max(self._next.get(bucket, now), now)
-            self._next[bucket] = full_at + 1 / self._rate
-            pause = full_at - now - (self._burst - 1) / self._rate
-        if pause > 0:
-            self._sleep(pause)
-
-
 class _Headers(requests.auth.AuthBase):
     """Sets our headers last, so that a ~/.netrc entry for the host can never replace the Authorization."""
 
@@ -184,15 +136,6 @@ class Api:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     request_id_header: str = ""
     is_transient: Callable[[Reply], bool] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Time and chance, injected: unix seconds, a sleep, and a number in [0, 1)."""
-
-    clock: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
 
 
 class Transport:
@@ -268,7 +211,7 @@ class Transport:
             )
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             # `from None`: the text of requests' errors holds the URL and, with a proxy, its credentials.
-            return _no_answer(error, read)
+            return no_answer(error, read)
         return Reply(
             status=response.status_code,
             headers=response.headers,
@@ -296,25 +239,6 @@ class Transport:
         return full * (1 - self.timing.jitter() / 2)
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110: seconds or a date), None without a usable one.
-
-    Args:
-        headers: of the reply; requests' own mapping ignores case.
-        now: unix seconds.
-    """
-    value = headers.get("Retry-After", "").strip()
-    if not value:
-        return None
-    if value.isdecimal():
-        return float(value)
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (when - datetime.fromtimestamp(now, UTC)).total_seconds()) if when.tzinfo else None
-
-
 def _new_session(base_url: str) -> requests.Session:
     session = requests.Session()
     # A proxy from the environment must not see, or break, calls to this very machine.
@@ -324,18 +248,3 @@ def _new_session(base_url: str) -> requests.Session:
 
 def _describe(outcome: Reply | NoAnswerError) -> str:
     return str(outcome) if isinstance(outcome, NoAnswerError) else f"HTTP {outcome.status}"
-
-
-def _no_answer(error: requests.RequestException, read_timeout: float) -> NoAnswerError:
-    if isinstance(error, requests.ConnectTimeout):
-        return NoAnswerError("the connection timed out", maybe_sent=False)
-    if isinstance(error, requests.Timeout):
-        return NoAnswerError(f"no answer within {read_timeout:.0f} s", maybe_sent=True)
-    cause = repr(error)
-    if "NameResolutionError" in cause or "getaddrinfo" in cause:
-        return NoAnswerError("the host name could not be resolved", maybe_sent=False)
-    if isinstance(error, requests.exceptions.SSLError):
-        return NoAnswerError("the TLS connection failed", maybe_sent=False)
-    if "NewConnectionError" in cause or "ConnectionRefused" in cause:
-        return NoAnswerError("the connection was refused", maybe_sent=False)
-    return NoAnswerError("the connection broke before the answer", maybe_sent=True)

@@ -13,9 +13,11 @@ import pulumi
 import pulumi_docker as docker
 
 from clients.fly.tokens import registry_password
+from clients.names import FLY_TOKEN, REGISTRY_TOKEN
 from components.children import child_options
 from components.type_tokens import DOCKER_IMAGE
 from settings.groups import ImageSettings
+from settings.rules import FLY_REGISTRY
 
 _CONTEXT = "docker/prefect"
 # Any name works; the registry looks at the password alone.
@@ -72,5 +74,12 @@ def _build(image: ImageSettings) -> docker.DockerBuildArgs:
 
 def _registry(server: str) -> docker.RegistryArgs:
     # Always present: a fork's preview, which has no token, must not show a difference.
-    password = registry_password(os.environ.get("FLY_API_TOKEN", ""))
+    token = os.environ.get(REGISTRY_TOKEN, "")
+    if not token and server == FLY_REGISTRY:
+        pulumi.log.warn(
+            f"{REGISTRY_TOKEN} is not set, so the image is pushed with {FLY_TOKEN}, which then stands (encrypted) in "
+            "the state: whoever may read this stack's state can change the whole organisation. Set it to a deploy token of "
+            'the server\'s app ("fly tokens create deploy -a <app>").'
+        )
+    password = registry_password(token or os.environ.get(FLY_TOKEN, ""))
     return docker.RegistryArgs(server=server, username=_REGISTRY_USER, password=pulumi.Output.secret(password))

@@ -8,10 +8,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from clients.better_stack import BetterStackError
 from clients.endpoints import World, WrongWorldError
-from clients.fly import FlyError
-from clients.github import GitHubError
+from clients.errors import ApiError
 from ops import detach, doctor, emergency_detach, migrate, redeploy, verify, verify_server
 from ops.errors import OpsError
 from ops.runtime import runtime
@@ -44,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         report = VERBS[args.verb].run(args, runtime(World(args.endpoints)))
-    except (OpsError, FlyError, GitHubError, BetterStackError, WrongWorldError) as error:
+    except (OpsError, ApiError, WrongWorldError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from clients.better_stack import BetterStackClient, BetterStackError
+from clients.better_stack import BetterStackClient
 from clients.endpoints import WrongWorldError
-from clients.fly import FlyClient, FlyError
+from clients.errors import ApiError
+from clients.fly import FlyClient
 from clients.fly.errors import FlyNotFoundError
-from clients.github import GitHubClient, GitHubError
-from clients.names import OWNER_PREFIX, VERIFY_KEY, WIRED
-from clients.prefect import Credential, PrefectClient, PrefectError
+from clients.github import GitHubClient
+from clients.names import BETTER_STACK_TOKEN, FLY_TOKEN, GITHUB_TOKEN, OWNER_PREFIX, VERIFY_KEY, WIRED
+from clients.prefect import Credential, PrefectClient
 from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
@@ -82,7 +83,7 @@ def _guarded(look: Callable[[Found, Runtime], Findings], found: Found, rt: Runti
     findings: list[Finding] = []
     try:
         findings.extend(look(found, rt))
-    except (FlyError, GitHubError, BetterStackError, PrefectError, WrongWorldError, OpsError) as error:
+    except (ApiError, WrongWorldError, OpsError) as error:
         findings.append(Finding(_TITLES[look.__name__], "problem", str(error)))
     return findings
 
@@ -103,7 +104,7 @@ def _fly(found: Found, rt: Runtime) -> list[Finding]:
     org = found.get("org")
     covered = not org or any(part.org == org for part in coverage)
     advice = "" if covered else f'; "{org}" is not among them: set FLY_API_TOKEN to a token of it'
-    findings = [Finding("FLY_API_TOKEN", "ok" if covered else "problem", f"covers {orgs}{advice}")]
+    findings = [Finding(FLY_TOKEN, "ok" if covered else "problem", f"covers {orgs}{advice}")]
     if found.get("orchestrator_app"):
         findings += _orchestrator_app(fly, found.get("orchestrator_app"))
     if found.get("server_app"):
@@ -145,9 +146,9 @@ def _github(found: Found, rt: Runtime) -> list[Finding]:
     github = GitHubClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     name = found.get("repository")
     if not name:
-        return [Finding("GITHUB_TOKEN", "ok", f"acts as {github.login() or 'an app'}")]
+        return [Finding(GITHUB_TOKEN, "ok", f"acts as {github.login() or 'an app'}")]
     repository = github.repository(name)
-    findings = [Finding("GITHUB_TOKEN", "ok", f"sees {name}")]
+    findings = [Finding(GITHUB_TOKEN, "ok", f"sees {name}")]
     if repository.archived:
         findings.append(Finding(f"repository {name}", "problem", "is archived; its workflows cannot run"))
     if repository.can_write is False:
@@ -164,11 +165,11 @@ def _github(found: Found, rt: Runtime) -> list[Finding]:
 
 
 def _better_stack(_found: Found, rt: Runtime) -> list[Finding]:
-    if not rt.environ.get("BETTERSTACK_API_TOKEN"):
+    if not rt.environ.get(BETTER_STACK_TOKEN):
         text = "not set; up needs it unless uptime.enabled is false"
-        return [Finding("BETTERSTACK_API_TOKEN", "note", text)]
+        return [Finding(BETTER_STACK_TOKEN, "note", text)]
     BetterStackClient.from_environment(rt.world, rt.environ, progress=rt.progress.say).check_token()
-    return [Finding("BETTERSTACK_API_TOKEN", "ok", "accepted")]
+    return [Finding(BETTER_STACK_TOKEN, "ok", "accepted")]
 
 
 def _health(found: Found, rt: Runtime) -> list[Finding]:

@@ -4,5 +4,5 @@
 class OpsError(Exception):
     """A verb could not do its work; the text is whole sentences for a person, without secrets.
 
-    Other errors with such texts (FlyError, GitHubError, BetterStackError, WrongWorldError) pass through unchanged.
+    Other errors with such texts (ApiError, WrongWorldError) pass through unchanged.
     """

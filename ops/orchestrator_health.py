@@ -8,7 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from clients.endpoints import World, require_url
-from clients.transport import Api, Call, NoAnswerError, RetryPolicy, Transport, no_progress
+from clients.redaction import redacted
+from clients.silence import NoAnswerError
+from clients.transport import Api, Call, RetryPolicy, Transport, no_progress
 
 HEALTHY = "healthy"
 NOT_CONFIGURED = "not_configured"
@@ -74,4 +76,4 @@ def component_status(body: object) -> str:
     prefect = components.get("prefect") if isinstance(components, dict) else None
     if isinstance(prefect, dict):
         prefect = prefect.get("status")
-    return prefect[:_SHOWN] if isinstance(prefect, str) else ""
+    return redacted(prefect)[:_SHOWN] if isinstance(prefect, str) else ""

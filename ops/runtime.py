@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from clients.endpoints import World
+from clients.loops import until
+from clients.timing import Timing
 
 _QUIET_SECONDS = 10.0
 
@@ -65,13 +67,7 @@ class Runtime:
 
     def until(self, seconds: float) -> Iterator[float]:
         """Yield the seconds left, once at least, sleeping `poll` seconds in between, until `seconds` are over."""
-        deadline = self.clock() + seconds
-        while True:
-            left = deadline - self.clock()
-            yield max(0.0, left)
-            if left <= 0:
-                return
-            self.sleep(min(self.poll, left))
+        return until(seconds, timing=Timing(clock=self.clock, sleep=self.sleep), every=self.poll)
 
 
 def runtime(world: World) -> Runtime:

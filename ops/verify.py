@@ -101,11 +101,11 @@ class KeyWitness:
                 keys = self._server.key_use(self._credential, machine)
             except PrefectUnauthorizedError as refused:
                 raise OpsError(
-                    f'could not verify key "{self._key}": {refused}. The server\'s machines run with other keys than '
-                    'the stack: run "pulumi up --refresh".'
+                    f'could not verify key "{self._key}": {refused.said}. The server\'s machines run with other '
+                    'keys than the stack: run "pulumi up --refresh".'
                 ) from refused
             except PrefectError as other:
-                trouble = str(other)
+                trouble = other.said
             else:
                 uses += [keys[self._key]] if self._key in keys else []
         self._refuse_old_clients(uses)

@@ -76,9 +76,9 @@ def look(server: PrefectClient, credential: Credential, app: str) -> str:
                 return f'an API request with key "{credential.name}" as {form} is answered HTTP {status}'
         status, content_type = server.ui_status()
     except PrefectUnreachableError as silence:
-        return f"the server does not answer yet: {silence}"
+        return f"the server does not answer yet: {silence.said}"
     except PrefectError as other:
-        return str(other)
+        return other.said
     if status != 200 or not content_type.startswith("text/html"):
         return f"the UI's page is answered HTTP {status} ({content_type or 'no content type'})"
     return ""
@@ -102,7 +102,7 @@ def look_at_each_machine(server: PrefectClient, credential: Credential, args: ar
         except PrefectUnauthorizedError:
             accepted = set()
         except PrefectError as other:
-            return f'machine "{machine.id}" ({machine.name}) does not answer: {other}'
+            return f'machine "{machine.id}" ({machine.name}) does not answer: {other.said}'
         if accepted != wanted:
             return _other_keys(args.server_app, machine, accepted - wanted)
     return ""

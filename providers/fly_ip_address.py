@@ -23,6 +23,7 @@ from clients.fly import FlyClient
 from clients.fly.addresses import Address, Kind
 from clients.fly.errors import FlyNotFoundError, FlyTransientError, FlyUnreachableError
 from clients.fly.operations.ownership import prove_gone
+from clients.loops import create_once
 from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("app", "kind", "endpoints")
@@ -112,9 +113,10 @@ def _of_kind(client: FlyClient, app: str, kind: Kind) -> Address | None:
 
 
 def _allocate(client: FlyClient, app: str, kind: Kind) -> Address:
-    try:
-        return client.addresses.allocate(app, kind)
-    except (FlyTransientError, FlyUnreachableError):
-        # The answer is lost, the address may not be.
-        found = _of_kind(client, app, kind)
-        return found or client.addresses.allocate(app, kind)
+    return create_once(
+        lambda: client.addresses.allocate(app, kind),
+        lambda: _of_kind(client, app, kind),
+        unclear=(FlyTransientError, FlyUnreachableError),
+        retrying=lambda error: client.progress(f"the {kind} address of {app} was not allocated ({error.said}); again"),
+        timing=client.timing,
+    )

@@ -13,6 +13,7 @@ from clients.fly.errors import (
     FlyUnauthorizedError,
 )
 from clients.fly.wire import Wire, path, record
+from clients.loops import until
 from clients.transport import Call
 
 READY_WITHIN = 60.0
@@ -101,9 +102,7 @@ class Apps:
         Raises:
             FlyNotFoundError: not within `within` seconds.
         """
-        timing = self._wire.transport.timing
-        deadline = timing.clock() + within
-        while True:
+        for left in until(within, timing=self._wire.transport.timing, every=1.0):
             try:
                 app = self.get(name)
                 self._wire.get(
@@ -111,12 +110,12 @@ class Apps:
                 )
             except (FlyNotFoundError, FlyUnauthorizedError):
                 # Both are what a new app answers until it is known everywhere.
-                if timing.clock() >= deadline:
+                if not left:
                     raise
                 self._wire.transport.progress(f'app "{name}" was created; waiting until the API knows it everywhere')
-                timing.sleep(1.0)
             else:
                 return app
+        raise AssertionError
 
     def delete(self, name: str) -> None:
         """Delete the app with everything in it.

@@ -10,14 +10,14 @@ import requests
 from clients.endpoints import FLY_API, FLY_MACHINES, World, base_url
 from clients.fly.addresses import Addresses
 from clients.fly.apps import Apps
-from clients.fly.errors import FlyUnauthorizedError
+from clients.fly.errors import DIALECT, FlyUnauthorizedError
 from clients.fly.logs import Logs
 from clients.fly.machines import GET_BURST, GET_RATE, Machines
 from clients.fly.secrets import Secrets
 from clients.fly.tokens import Tokens, authorization, bare
-from clients.fly.wire import Wire
-from clients.names import FLY_TOKEN
-from clients.transport import Api, Pacer, Progress, RetryPolicy, Timing, Transport, print_progress
+from clients.timing import Pacer, Timing
+from clients.transport import Api, Progress, RetryPolicy, Transport, print_progress
+from clients.wire import Wire, access
 
 RATE, BURST = 1.0, 2
 """Calls a second for each action and app or machine, and how many at once. Fly allows 1 and 3 as it counts arrivals:
@@ -59,7 +59,8 @@ class FlyClient:
                 request_id_header="fly-request-id",
             )
             pacer = Pacer(rate, burst, clock=timing.clock, sleep=timing.sleep)
-            return Wire(Transport(api, policy=policy, pacer=pacer, progress=progress, session=session, timing=timing))
+            transport = Transport(api, policy=policy, pacer=pacer, progress=progress, session=session, timing=timing)
+            return Wire(transport, DIALECT)
 
         usual = wire(machines_url, FLY_MACHINES.title, RATE, BURST)
         self.apps = Apps(usual)
@@ -79,8 +80,7 @@ class FlyClient:
             WrongWorldError: an address does not belong to `world`.
             FlyUnauthorizedError: there is no token.
         """
-        machines_url, api_url = base_url(FLY_MACHINES, world, environ), base_url(FLY_API, world, environ)
-        token = environ.get(FLY_TOKEN, "")
-        if not bare(token):
-            raise FlyUnauthorizedError("use the Fly API", f"{FLY_TOKEN} is not set")
-        return cls(machines_url, api_url, token, progress=progress)
+        machines = access(FLY_MACHINES, world, environ, FlyUnauthorizedError)
+        if not bare(machines.token):
+            raise FlyUnauthorizedError(f"use the {FLY_MACHINES.title}", f"{FLY_MACHINES.token} holds no token")
+        return cls(machines.address, base_url(FLY_API, world, environ), machines.token, progress=progress)

@@ -1,108 +1,77 @@
 """Everything the Fly clients raise.
 
-    FlyError
-    ├── FlyUnreachableError        no HTTP answer
-    ├── FlyTransientError          408 or 5xx after the retries that are safe
-    ├── FlyRateLimitedError        429 after the retries
-    ├── FlyUnauthorizedError       401: the token is wrong, expired or malformed
-    ├── FlyForbiddenError          403: the token does not reach the object
-    ├── FlyNotFoundError           404
-    │   └── FlyImageMissingError   the registry does not know the image
-    ├── FlyConflictError           409, 412: somebody else changed the object meanwhile
-    │   ├── FlyLeaseHeldError      another process holds the machine's lease
-    │   └── FlyHostError           the machine's host does not answer
-    ├── FlyRefusedError            400, 422 and other refusals
-    │   ├── FlyNameTakenError
-    │   ├── FlyCapacityError       the region has no room
-    │   ├── FlyMachineLimitError   the organization's limit
-    │   └── FlyPaymentError        no payment card
-    ├── FlyForeignError            the object exists, but is not ours to change
-    ├── FlyUnprovenError           a 404 that this token cannot prove to mean "gone"
-    ├── FlyTimedOutError           something took longer than allowed
-    └── FlyUnhealthyError          the machine did not get healthy in time
-
-Each text is one sentence that stands alone, followed by what to do next:
-could not <verb> <kind> "<name>": <what the API said> (HTTP nnn, request id …). <what to do next>.
+FlyError (an ApiError)
+├── FlyUnreachableError        no HTTP answer
+├── FlyTransientError          408 or 5xx after the retries that are safe
+├── FlyRateLimitedError        429 after the retries
+├── FlyUnauthorizedError       401: the token is wrong, expired or malformed
+├── FlyForbiddenError          403: the token does not reach the object
+├── FlyNotFoundError           404
+│   └── FlyImageMissingError   the registry does not know the image
+├── FlyConflictError           409, 412: somebody else changed the object meanwhile
+│   ├── FlyLeaseHeldError      another process holds the machine's lease
+│   └── FlyHostError           the machine's host does not answer
+├── FlyRefusedError            400, 422 and other refusals
+│   ├── FlyNameTakenError
+│   ├── FlyCapacityError       the region has no room
+│   ├── FlyMachineLimitError   the organization's limit
+│   └── FlyPaymentError        no payment card
+├── FlyForeignError            the object exists, but is not ours to change
+├── FlyUnprovenError           a 404 that this token cannot prove to mean "gone"
+├── FlyTimedOutError           something took longer than allowed
+└── FlyUnhealthyError          the machine did not get healthy in time
 """
 
 from __future__ import annotations
 
-from clients.transport import NoAnswerError, Reply
+from clients.errors import (
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    TransientError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from clients.transport import Reply
+from clients.wire import Dialect
 
 _SUPPORT = "Run the command again; if it goes on, see https://status.flyio.net and give Fly's support the request id."
 
 
-class FlyError(Exception):
-    """The Fly API could not do what was asked.
-
-    Args:
-        doing: what was asked, without "could not", for example `create app "shop"`.
-        said: what the API said, or what was seen.
-        advice: what to do next; the class has a general one.
-        log: lines shown below the sentence.
-
-    Attributes:
-        status: HTTP status, None when there was no answer.
-        request_id: Fly's id of the request, empty when it sent none.
-    """
-
-    advice = "Mend what the message names and run the command again."
-
-    def __init__(
-        self,
-        doing: str,
-        said: str,
-        *,
-        status: int | None = None,
-        request_id: str = "",
-        advice: str = "",
-        log: tuple[str, ...] = (),
-    ) -> None:
-        self.doing, self.said = doing, said
-        self.status, self.request_id, self.log = status, request_id, log
-        if advice:
-            self.advice = advice
-        where = ", ".join(
-            part
-            for part in (f"HTTP {status}" if status else "", f"request id {request_id}" if request_id else "")
-            if part
-        )
-        sentence = f"could not {doing}: {said}{f' ({where})' if where else ''}. {self.advice}"
-        super().__init__("\n  | ".join([f"{sentence}\nThe last log lines:", *log]) if log else sentence)
+class FlyError(ApiError):
+    """The Fly API could not do what was asked."""
 
 
-class FlyUnreachableError(FlyError):
-    """No HTTP answer; `maybe_sent` tells whether the request may have had its effect."""
-
-    advice = "Check the network and run the command again: what was done already is found and kept."
-    maybe_sent = True
+class FlyUnreachableError(FlyError, UnreachableError):
+    """No HTTP answer."""
 
 
-class FlyTransientError(FlyError):
+class FlyTransientError(FlyError, TransientError):
     """408 or 5xx, still there after the retries that are safe."""
 
     advice = _SUPPORT
 
 
-class FlyRateLimitedError(FlyError):
+class FlyRateLimitedError(FlyError, RateLimitedError):
     """429, still there after the retries."""
 
-    advice = "Wait a minute and run the command again; other tools may be using the same token."
 
-
-class FlyUnauthorizedError(FlyError):
+class FlyUnauthorizedError(FlyError, UnauthorizedError):
     """401."""
 
     advice = 'Set FLY_API_TOKEN to a valid token ("fly tokens create org").'
 
 
-class FlyForbiddenError(FlyError):
+class FlyForbiddenError(FlyError, ForbiddenError):
     """403."""
 
     advice = "Use a FLY_API_TOKEN of the organization that owns it."
 
 
-class FlyNotFoundError(FlyError):
+class FlyNotFoundError(FlyError, NotFoundError):
     """404."""
 
     advice = 'Check the name and the organization, or run "pulumi up --refresh" when it was removed by hand.'
@@ -114,7 +83,7 @@ class FlyImageMissingError(FlyNotFoundError):
     advice = "Push the image again, or give a reference that exists."
 
 
-class FlyConflictError(FlyError):
+class FlyConflictError(FlyError, ConflictError):
     """409 or 412."""
 
     advice = "Somebody else is changing the same object: wait until they are done and run the command again."
@@ -129,10 +98,10 @@ class FlyLeaseHeldError(FlyConflictError):
 class FlyHostError(FlyConflictError):
     """The host that a machine lives on does not answer."""
 
-    advice = "Wait for Fly to mend the host, or replace the machine: pulumi up --replace <its URN>."
+    advice = "Wait for Fly to repair the host, or replace the machine: pulumi up --replace <its URN>."
 
 
-class FlyRefusedError(FlyError):
+class FlyRefusedError(FlyError, RefusedError):
     """400, 422 or another refusal that repeating does not change."""
 
 
@@ -173,13 +142,13 @@ class FlyUnprovenError(FlyError):
 class FlyTimedOutError(FlyError):
     """Something took longer than the caller allows."""
 
-    advice = "Allow it more time (timeouts), or mend what holds it up, and run the command again."
+    advice = "Allow it more time (timeouts), or fix what holds it up, and run the command again."
 
 
 class FlyUnhealthyError(FlyError):
     """The machine did not start, or its checks did not pass, in the time allowed."""
 
-    advice = "Mend the cause and run the command again."
+    advice = "Fix the cause and run the command again."
 
 
 _BY_STATUS: dict[int, type[FlyError]] = {
@@ -228,8 +197,4 @@ def error_of(doing: str, reply: Reply) -> FlyError:
     return kind(doing, text, status=reply.status, request_id=reply.request_id)
 
 
-def unreachable(doing: str, cause: NoAnswerError) -> FlyUnreachableError:
-    """Return the typed error for a call that got no answer."""
-    error = FlyUnreachableError(doing, str(cause))
-    error.maybe_sent = cause.maybe_sent
-    return error
+DIALECT = Dialect(error_of=error_of, unreachable=FlyUnreachableError)

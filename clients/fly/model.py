@@ -13,7 +13,9 @@ NAME_KEY = "prefect_fly_name"
 GROUP_KEY = "fly_process_group"
 PLATFORM_KEY = "fly_platform_version"
 
-TRANSIENT_STATES = frozenset({"creating", "starting", "stopping", "restarting", "suspending", "updating", "replacing"})
+# Not "restarting": a program that crashes at once is in that state for ever, and only an update ends it.
+TRANSIENT_STATES = frozenset({"creating", "starting", "stopping", "suspending", "updating", "replacing"})
+_MIRRORED = "bg_deployments_compat-"
 GONE_STATES = frozenset({"destroyed", "destroying", "replaced", "migrated"})
 
 
@@ -151,9 +153,14 @@ class Machine:
         return self.metadata.get(NAME_KEY) or self.name
 
     @property
+    def own_checks(self) -> tuple[Check, ...]:
+        """The checks that the config asks for, without those that Fly mirrors for its own deployments."""
+        return tuple(check for check in self.checks if not check.name.startswith(_MIRRORED))
+
+    @property
     def healthy(self) -> bool:
         """Tell whether there are checks and all of them pass: an empty list is not passing."""
-        return bool(self.checks) and all(check.status == "passing" for check in self.checks)
+        return bool(self.own_checks) and all(check.status == "passing" for check in self.own_checks)
 
     def last_exit(self) -> Exit | None:
         """Return how the program last ended, None when it has not."""

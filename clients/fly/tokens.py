@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from clients.fly.wire import Wire, path, record, records
 
-_SCHEME = re.compile(r"^(?:\s*(?:Bearer|FlyV1)\s+)+", re.IGNORECASE)
+_SCHEME = re.compile(r"^(?:\s*(?:Bearer|FlyV1)(?:\s+|$))+", re.IGNORECASE)
 _MACAROON = re.compile(r"^fm[0-9][a-z]?_")
 
 

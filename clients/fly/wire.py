@@ -1,14 +1,13 @@
-"""One request function for every Fly noun: paths in, JSON out, typed errors up."""
+"""Reading and addressing Fly's APIs: quoted paths, and replies that are read leniently."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from clients.fly.errors import error_of, unreachable
-from clients.transport import Call, NoAnswerError, Reply, Transport
+from clients.wire import Wire
+
+__all__ = ["Wire", "path", "record", "records"]
 
 
 def path(*segments: str) -> str:
@@ -24,28 +23,3 @@ def record(value: object) -> dict[str, Any]:
 def records(value: object) -> list[dict[str, Any]]:
     """Return the JSON objects of a list, else nothing."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-@dataclass(frozen=True)
-class Wire:
-    """A transport whose failures are FlyErrors."""
-
-    transport: Transport
-
-    def send(self, doing: str, call: Call) -> Reply:
-        """Send `call` and return its 2xx reply.
-
-        Raises:
-            FlyError: the class says which kind of failure; `doing` completes "could not …" in its text.
-        """
-        try:
-            reply = self.transport.send(call)
-        except NoAnswerError as cause:
-            raise unreachable(doing, cause) from None
-        if not reply.ok:
-            raise error_of(doing, reply)
-        return reply
-
-    def get(self, doing: str, route: str, params: Mapping[str, str | int] | None = None, *, pace: str) -> Any:
-        """GET `route` and return the decoded body."""
-        return self.send(doing, Call(method="GET", path=route, params=params or {}, pace=pace)).json()

@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
-from clients.endpoints import GITHUB, World, base_url
+from clients.endpoints import GITHUB, World
 from clients.github.errors import (
-    SCOPES_ADVICE,
+    DIALECT,
     GitHubRefusedError,
     GitHubTransientError,
     GitHubUnauthorizedError,
     GitHubUnclearError,
-    describe,
-    from_reply,
-    from_silence,
+    GitHubUnreachableError,
+    error_of,
     is_rate_limit,
 )
 from clients.github.models import Dispatched, Repository, Run, Workflow
-from clients.transport import Api, Call, NoAnswerError, Progress, Reply, Transport, print_progress
+from clients.transport import Api, Call, Progress, Reply, Transport, print_progress
+from clients.wire import Wire, access
 
 # Without the header GitHub means the same version; naming it keeps a change of that default away from us.
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28", "User-Agent": "prefect-fly"}
@@ -31,36 +31,27 @@ class GitHubClient:
     """Calls of one token. `repository` arguments are "owner/name"; `workflow` is the file name or numeric id."""
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+        self._wire = Wire(transport, DIALECT)
 
     @classmethod
     def from_environment(
-        cls, world: World, environ: Mapping[str, str] = os.environ, progress: Progress = print_progress
+        cls, world: World, environ: Mapping[str, str] = os.environ, *, progress: Progress = print_progress
     ) -> Self:
-        """Build a client from GITHUB_TOKEN and GITHUB_API_URL.
+        """Return a client for `world`, with the token in GITHUB_TOKEN.
 
         Raises:
-            GitHubUnauthorizedError: GITHUB_TOKEN is not set.
+            GitHubUnauthorizedError: there is no token.
             WrongWorldError: the address does not belong to `world`.
         """
-        address = base_url(GITHUB, world, environ)
-        token = environ.get("GITHUB_TOKEN", "").strip()
-        if not token:
-            raise GitHubUnauthorizedError(
-                f'could not use GitHub API "{address}": GITHUB_TOKEN is not set. {SCOPES_ADVICE}'
-            )
-        return cls(
-            Transport(
-                Api(
-                    base_url=address,
-                    title="GitHub API",
-                    headers={**_HEADERS, "Authorization": f"Bearer {token}"},
-                    request_id_header="X-GitHub-Request-Id",
-                    is_transient=is_rate_limit,
-                ),
-                progress=progress,
-            )
+        given = access(GITHUB, world, environ, GitHubUnauthorizedError)
+        api = Api(
+            base_url=given.address,
+            title=GITHUB.title,
+            headers={**_HEADERS, "Authorization": f"Bearer {given.token}"},
+            request_id_header="X-GitHub-Request-Id",
+            is_transient=is_rate_limit,
         )
+        return cls(Transport(api, progress=progress))
 
     def login(self) -> str:
         """Return the login that the token acts as; empty for an app's token, which GitHub refuses to tell.
@@ -68,7 +59,10 @@ class GitHubClient:
         Raises:
             GitHubError: any other refusal.
         """
-        reply = self._get("/user", 'could not read account "user of GITHUB_TOKEN"', tolerate=(403, 404))
+        doing = 'read account "user of GITHUB_TOKEN"'
+        reply = self._wire.send(doing, Call(method="GET", path="/user"), tolerate=(403, 404))
+        if is_rate_limit(reply):
+            raise error_of(doing, reply)
         return str(reply.json().get("login") or "") if reply.ok else ""
 
     def repository(self, repository: str) -> Repository:
@@ -78,7 +72,7 @@ class GitHubClient:
             GitHubNotFoundError: there is none, or the token may not see it.
             GitHubError: any other refusal.
         """
-        return Repository.of(_object(self._get(_repo(repository), f'could not read repository "{repository}"')))
+        return Repository.of(_object(self._get(_repo(repository), f'read repository "{repository}"')))
 
     def workflow(self, repository: str, workflow: str) -> Workflow:
         """Return `workflow` of `repository`.
@@ -88,7 +82,7 @@ class GitHubClient:
             GitHubError: any other refusal.
         """
         path = f"{_repo(repository)}/actions/workflows/{quote(workflow, safe='')}"
-        return Workflow.of(_object(self._get(path, f'could not read workflow "{workflow}" of {repository}')))
+        return Workflow.of(_object(self._get(path, f'read workflow "{workflow}" of {repository}')))
 
     def workflow_files(self, repository: str) -> tuple[str, ...]:
         """Return the file names of the workflows of `repository`, in order.
@@ -97,7 +91,7 @@ class GitHubClient:
             GitHubNotFoundError: no such repository for this token.
             GitHubError: any other refusal.
         """
-        what = f'could not list workflows of repository "{repository}"'
+        what = f'list workflows of repository "{repository}"'
         reply = self._get(f"{_repo(repository)}/actions/workflows", what, {"per_page": 100})
         listed = [Workflow.of(entry) for entry in _object(reply).get("workflows", [])]
         return tuple(sorted(workflow.path.rpartition("/")[2] for workflow in listed))
@@ -109,7 +103,7 @@ class GitHubClient:
             GitHubError: it may not be read.
         """
         path = f"{_repo(repository)}/actions/secrets"
-        reply = self._get(path, f'could not list Actions secrets of repository "{repository}"', {"per_page": 100})
+        reply = self._get(path, f'list Actions secrets of repository "{repository}"', {"per_page": 100})
         return tuple(str(entry["name"]) for entry in _object(reply).get("secrets", []))
 
     def dispatch(
@@ -129,21 +123,17 @@ class GitHubClient:
         body: dict[str, object] = {"ref": ref}
         if inputs:
             body["inputs"] = dict(inputs)
-        what = f'could not dispatch workflow "{workflow}" of {repository} on {ref}'
+        what = f'dispatch workflow "{workflow}" of {repository} on {ref}'
         reply = self._post_dispatch(path, {**body, "return_run_details": True}, what)
         if reply.status in {400, 422}:
             # GitHub Enterprise Server up to 3.20 refuses the field it does not know (cli/cli#12672); a refusal that
             # has another reason is simply refused again.
             reply = self._post_dispatch(path, body, what)
         if reply.status >= 500 or reply.status == 408:
-            raise GitHubUnclearError(
-                f"{what}: {describe(reply)}. It may have been accepted all the same: run it again, it looks for the "
-                "run first.",
-                status=reply.status,
-                request_id=reply.request_id,
-            )
+            known = error_of(what, reply)
+            raise GitHubUnclearError(what, known.said, status=known.status, request_id=known.request_id)
         if not reply.ok:
-            raise from_reply(reply, what)
+            raise error_of(what, reply)
         details = reply.json()
         if isinstance(details, dict) and details.get("workflow_run_id"):
             return Dispatched(run_id=int(details["workflow_run_id"]), url=str(details.get("html_url") or ""))
@@ -165,7 +155,7 @@ class GitHubClient:
         since = datetime.fromtimestamp(created_since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         reply = self._get(
             f"{_repo(repository)}/actions/workflows/{quote(workflow, safe='')}/runs",
-            f'could not list runs of workflow "{workflow}" of {repository}',
+            f'list runs of workflow "{workflow}" of {repository}',
             {"event": "workflow_dispatch", "branch": branch, "created": f">={since}", "per_page": 100},
         )
         found = [Run.of(entry) for entry in _object(reply).get("workflow_runs", [])]
@@ -178,35 +168,26 @@ class GitHubClient:
             GitHubError: it cannot be read.
         """
         path = f"{_repo(repository)}/actions/runs/{run_id}"
-        return Run.of(_object(self._get(path, f'could not read workflow run "{run_id}" of {repository}')))
+        return Run.of(_object(self._get(path, f'read workflow run "{run_id}" of {repository}')))
 
-    def _get(
-        self, path: str, what: str, params: Mapping[str, str | int] | None = None, tolerate: tuple[int, ...] = ()
-    ) -> Reply:
-        try:
-            reply = self._transport.send(Call(method="GET", path=path, params=params or {}))
-        except NoAnswerError as silence:
-            raise from_silence(silence, what) from silence
-        if not reply.ok and (reply.status not in tolerate or is_rate_limit(reply)):
-            raise from_reply(reply, what)
-        return reply
+    def _get(self, path: str, doing: str, params: Mapping[str, str | int] | None = None) -> Reply:
+        return self._wire.send(doing, Call(method="GET", path=path, params=params or {}))
 
-    def _post_dispatch(self, path: str, body: Mapping[str, object], what: str) -> Reply:
+    def _post_dispatch(self, path: str, body: Mapping[str, object], doing: str) -> Reply:
+        call = Call(method="POST", path=path, json=body, read_timeout=30)
         try:
-            return self._transport.send(Call(method="POST", path=path, json=body, read_timeout=30))
-        except NoAnswerError as silence:
+            return self._wire.send(doing, call, tolerate=range(400, 600))
+        except GitHubUnreachableError as silence:
             if not silence.maybe_sent:
-                raise from_silence(silence, what) from silence
-            raise GitHubUnclearError(
-                f"{what}: {silence}. It may have been accepted all the same: run it again, it looks for the run first."
-            ) from silence
+                raise
+            raise GitHubUnclearError(doing, silence.said) from silence
 
 
 def _repo(repository: str) -> str:
     owner, _, name = repository.partition("/")
     if not owner or not name or "/" in name:
         raise GitHubRefusedError(
-            f'could not use repository "{repository}": it is not owner/name. Correct github.repository.'
+            f'use repository "{repository}"', "it is not owner/name", advice="Correct github.repository."
         )
     return f"/repos/{quote(owner, safe='')}/{quote(name, safe='')}"
 
@@ -215,9 +196,10 @@ def _object(reply: Reply) -> dict[str, Any]:
     body = reply.json()
     if not isinstance(body, dict):
         raise GitHubTransientError(
-            f'could not read GitHub API "{reply.status} reply": it is no JSON object '
-            f"(HTTP {reply.status}, request id {reply.request_id}). Check what answers at GITHUB_API_URL.",
+            "read a reply of the GitHub API",
+            "it is no JSON object",
             status=reply.status,
             request_id=reply.request_id,
+            advice="Check what answers at GITHUB_API_URL.",
         )
     return body

@@ -16,7 +16,8 @@ import pytest
 
 from clients.endpoints import World
 from clients.fly import FlyClient
-from clients.transport import Timing, no_progress
+from clients.timing import Timing
+from clients.transport import no_progress
 from sandbox.core.clock import Clock
 from sandbox.fly import FlyOptions
 from sandbox.testing import Sandbox, running_sandbox

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from json import dumps
@@ -9,8 +10,11 @@ from typing import Any
 
 import requests
 from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError
 
-from clients.transport import Timing
+from clients.timing import Timing
 
 
 def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> requests.Response:
@@ -20,6 +24,20 @@ def answer(status: int, body: object = None, headers: Mapping[str, str] | None =
     response._content = b"" if body is None else dumps(body).encode()
     response.headers = CaseInsensitiveDict(headers or {})
     return response
+
+
+def refused() -> requests.ConnectionError:
+    """Return what requests raises when nobody listens: urllib3's errors, wrapped twice."""
+    connection = HTTPConnection("127.0.0.1", 1)
+    cause = NewConnectionError(connection, "Failed to establish a new connection")
+    return requests.ConnectionError(MaxRetryError(HTTPConnectionPool("127.0.0.1"), "/", cause))
+
+
+def unresolved() -> requests.ConnectionError:
+    """Return what requests raises for a name that nobody has."""
+    connection = HTTPConnection("nowhere.invalid", 1)
+    cause = NameResolutionError("nowhere.invalid", connection, socket.gaierror())
+    return requests.ConnectionError(MaxRetryError(HTTPConnectionPool("nowhere.invalid"), "/", cause))
 
 
 @dataclass

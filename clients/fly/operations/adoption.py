@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from clients.errors import ApiError
 from clients.fly.apps import App, taken
 from clients.fly.client import FlyClient
 from clients.fly.errors import (
@@ -16,8 +17,8 @@ from clients.fly.errors import (
 )
 from clients.fly.operations.deployment import destroy
 from clients.fly.operations.takeover import refuse_what_cannot_be_taken
+from clients.loops import create_once
 
-_TRIES = 3
 # An alias for everybody's own organization, which the API may answer with a slug of its own.
 _PERSONAL = "personal"
 
@@ -73,20 +74,31 @@ def _create(client: FlyClient, name: str, org: str) -> bool:
     Returns:
         whether it was made here; else it exists and may be somebody's.
     """
-    for attempt in range(1, _TRIES + 1):
+    again = False
+
+    def create() -> bool:
         try:
             client.apps.create(name, org)
-        except (FlyNameTakenError, FlyTransientError, FlyUnreachableError) as error:
-            # "Taken" on a second attempt is the first one's success, not known everywhere yet.
-            ours = attempt > 1 and isinstance(error, FlyNameTakenError)
-            if ours or _find(client, name):
+        except FlyNameTakenError:
+            # On a second attempt it is the first one's success, not known everywhere yet.
+            if again:
                 return False
-            if attempt == _TRIES or isinstance(error, FlyNameTakenError):
-                raise
-            client.progress(f'app "{name}" was not created ({error.said}); trying again')
-        else:
-            return True
-    raise AssertionError
+            raise
+        return True
+
+    def retrying(error: ApiError) -> None:
+        nonlocal again
+        again = True
+        client.progress(f'app "{name}" was not created ({error.said}); trying again')
+
+    return create_once(
+        create,
+        lambda: False if _find(client, name) else None,
+        unclear=(FlyNameTakenError, FlyTransientError, FlyUnreachableError),
+        final=(FlyNameTakenError,),
+        retrying=retrying,
+        timing=client.timing,
+    )
 
 
 def _may_create(client: FlyClient, name: str, org: str) -> None:

@@ -29,13 +29,14 @@ from clients.fly.errors import (
 from clients.fly.model import Machine, MachineRequest
 from clients.fly.operations.leases import Lease
 from clients.fly.operations.waiting import Watch
+from clients.loops import create_once
 
 DRAIN = 2.0
 """Seconds between telling the edge to send nothing new and stopping the program."""
 
 STOP_WITHIN = 45.0
 GONE_WITHIN = 30.0
-_TRIES = 3
+_UNCLEAR = (FlyTransientError, FlyUnreachableError, FlyConflictError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,18 +193,14 @@ def destroy(client: FlyClient, app: str, machine: Machine) -> None:
 
 def _create(client: FlyClient, wanted: Wanted) -> Machine:
     """Create the machine, looking for it first whenever an answer left open whether it exists."""
-    for attempt in range(1, _TRIES + 1):
-        try:
-            return client.machines.create(wanted.app, wanted.request())
-        except (FlyTransientError, FlyUnreachableError, FlyConflictError, FlyRefusedError) as error:
-            client.timing.sleep(1.0)
-            found = find(client, replace(wanted, adopt=False))
-            if found:
-                return found
-            if attempt == _TRIES or isinstance(error, FlyConflictError | FlyRefusedError):
-                raise
-            client.progress(f'machine "{wanted.name}" was not created ({error.said}); trying again')
-    raise AssertionError
+    return create_once(
+        lambda: client.machines.create(wanted.app, wanted.request()),
+        lambda: find(client, replace(wanted, adopt=False)),
+        unclear=(*_UNCLEAR, FlyRefusedError),
+        final=(FlyConflictError, FlyRefusedError),
+        retrying=lambda error: client.progress(f'machine "{wanted.name}" was not created ({error.said}); trying again'),
+        timing=client.timing,
+    )
 
 
 def _update(client: FlyClient, wanted: Wanted, previous: Machine, *, restart: bool) -> Machine:
@@ -234,21 +231,23 @@ def apply(client: FlyClient, app: str, previous: Machine, request: MachineReques
 
     `current_version` makes the repetition safe: an update that did happen refuses the second one.
     """
-    for attempt in range(1, _TRIES + 1):
-        try:
-            return client.machines.update(
-                app, previous, request, nonce=lease.nonce, current_version=previous.instance_id
-            )
-        except (FlyTransientError, FlyUnreachableError, FlyConflictError) as error:
-            client.timing.sleep(1.0)
-            lease.keep()
-            seen = client.machines.get(app, previous.id)
-            if seen.instance_id != previous.instance_id and not differences(request.config, seen.config):
-                return seen
-            if attempt == _TRIES or isinstance(error, FlyConflictError):
-                raise
-            client.progress(f'machine "{previous.name}" was not updated ({error.said}); trying again')
-    raise AssertionError
+
+    def look() -> Machine | None:
+        lease.keep()
+        seen = client.machines.get(app, previous.id)
+        happened = seen.instance_id != previous.instance_id and not differences(request.config, seen.config)
+        return seen if happened else None
+
+    return create_once(
+        lambda: client.machines.update(app, previous, request, nonce=lease.nonce, current_version=previous.instance_id),
+        look,
+        unclear=_UNCLEAR,
+        final=(FlyConflictError,),
+        retrying=lambda error: client.progress(
+            f'machine "{previous.name}" was not updated ({error.said}); trying again'
+        ),
+        timing=client.timing,
+    )
 
 
 def _put_back(
@@ -256,15 +255,15 @@ def _put_back(
 ) -> FlyUnhealthyError:
     """Put the previous config back and return the error that tells both stories."""
     changed = secrets_changed_since(client, wanted.app, previous.updated_at) if restart else ()
-    mend = "Mend the cause and run the command again."
+    fix = "Fix the cause and run the command again."
     if changed:
-        mend = (
+        fix = (
             f"Of its secrets {', '.join(changed)} changed since it last started, and secrets cannot be put back: "
             "set them right and run the command again."
         )
     if not differences(previous.config, wanted.config):
         return FlyUnhealthyError(
-            failure.doing, failure.said, advice=f"Its config did not change. {mend}", log=failure.log
+            failure.doing, failure.said, advice=f"Its config did not change. {fix}", log=failure.log
         )
     client.progress(f'machine "{previous.name}" did not get healthy; putting its previous config back')
     request = MachineRequest(name=previous.name, region=previous.region, config=previous.config)
@@ -276,7 +275,7 @@ def _put_back(
         outcome = f"The previous config was put back and is not healthy either: {second.said}."
     else:
         outcome = "The previous config was put back and is healthy."
-    return FlyUnhealthyError(failure.doing, failure.said, advice=f"{outcome} {mend}", log=failure.log)
+    return FlyUnhealthyError(failure.doing, failure.said, advice=f"{outcome} {fix}", log=failure.log)
 
 
 def secrets_changed_since(client: FlyClient, app: str, moment: str) -> tuple[str, ...]:

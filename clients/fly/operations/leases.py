@@ -7,6 +7,7 @@ from types import TracebackType
 from clients.fly.client import FlyClient
 from clients.fly.errors import FlyConflictError, FlyError, FlyLeaseHeldError, FlyTransientError, FlyUnreachableError
 from clients.fly.model import Machine
+from clients.loops import until
 
 TTL = 60
 """Seconds. Long enough to survive a slow call, short enough that a killed run does not block the next one."""
@@ -27,21 +28,19 @@ class Lease:
         self._renew_at = 0.0
 
     def __enter__(self) -> Lease:
-        timing = self._client.timing
-        deadline = timing.clock() + self._ttl + 5
-        while True:
+        for left in until(self._ttl + 5, timing=self._client.timing, every=3.0):
             try:
                 self._take()
             except (FlyConflictError, FlyTransientError, FlyUnreachableError) as error:
                 # After a lost answer the lease may be ours without our knowing its nonce: it has to run out as well.
-                if timing.clock() >= deadline:
+                if not left:
                     raise FlyLeaseHeldError(
                         error.doing, error.said, status=error.status, request_id=error.request_id
                     ) from None
                 self._client.progress(f'machine "{self._machine.name}" is leased by somebody: {error.said}; waiting')
-                timing.sleep(3.0)
             else:
                 return self
+        raise AssertionError
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -25,6 +25,7 @@ from clients.fly.errors import (
 from clients.fly.model import GROUP_KEY, NAME_KEY, OWNER_KEY, PLATFORM_KEY, Exit, Machine, MachineRequest
 from clients.fly.operations.deployment import destroy
 from clients.fly.operations.waiting import SLICE, Watch
+from clients.loops import create_once, until
 
 GROUP = "fly_app_release_command"
 """The process group by which flyctl knows machines that are not the app's own."""
@@ -32,7 +33,6 @@ GROUP = "fly_app_release_command"
 _STARTABLE_WITHIN = 60.0
 _EVENT_WITHIN = 20.0
 _LOG_WITHIN = 15.0
-_TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,39 +138,32 @@ def _create(client: FlyClient, request: OneOffRequest) -> Machine:
         min_secrets_version=request.min_secrets_version,
         skip_launch=True,
     )
-    for attempt in range(1, _TRIES + 1):
-        try:
-            return client.machines.create(request.app, body)
-        except (FlyTransientError, FlyUnreachableError, FlyConflictError):
-            client.timing.sleep(1.0)
-            found = [machine for machine in _ours(client, request) if machine.name == body.name]
-            if found:
-                return found[0]
-            if attempt == _TRIES:
-                raise
-    raise AssertionError
+    return create_once(
+        lambda: client.machines.create(request.app, body),
+        lambda: next((machine for machine in _ours(client, request) if machine.name == body.name), None),
+        unclear=(FlyTransientError, FlyUnreachableError, FlyConflictError),
+        retrying=lambda error: client.progress(f'"{request.name}" was not created ({error.said}); trying again'),
+        timing=client.timing,
+    )
 
 
 def _start(client: FlyClient, request: OneOffRequest, machine: Machine) -> None:
     """Start it, once the host has prepared it: a machine made with skip_launch is "created" for a moment."""
-    deadline = client.timing.clock() + _STARTABLE_WITHIN
     machine = Watch(client=client, app=request.app, within=_STARTABLE_WITHIN).settled(machine)
-    while machine.state == "created" and client.timing.clock() < deadline:
-        client.timing.sleep(0.5)
-        machine = client.machines.get(request.app, machine.id)
-    while True:
-        try:
-            client.machines.start(request.app, machine)
-        except FlyConflictError:
-            # 412: "unable to start machine from current state", a moment too early.
-            if client.timing.clock() >= deadline:
-                raise
-            client.timing.sleep(1.0)
-        except FlyNotFoundError:
-            # The answer to an earlier attempt was lost: it has run already, and its machine is gone.
-            return
-        else:
-            return
+    # Not found: the answer to an earlier attempt was lost, it has run already, and its machine is gone.
+    with suppress(FlyNotFoundError):
+        for left in until(_STARTABLE_WITHIN, timing=client.timing, every=0.5):
+            if machine.state == "created" and left:
+                machine = client.machines.get(request.app, machine.id)
+                continue
+            try:
+                client.machines.start(request.app, machine)
+            except FlyConflictError:
+                # 412: "unable to start machine from current state", a moment too early.
+                if not left:
+                    raise
+            else:
+                return
 
 
 def _wait_until_over(client: FlyClient, request: OneOffRequest, machine: Machine) -> None:
@@ -179,8 +172,9 @@ def _wait_until_over(client: FlyClient, request: OneOffRequest, machine: Machine
     A short program may be over, and its machine gone, before anybody could see it started.
     """
     watch = Watch(client=client, app=request.app, within=SLICE)
-    deadline = client.timing.clock() + request.timeout
-    while not watch.reached(machine, "destroyed"):
+    for _ in until(request.timeout, timing=client.timing, every=0):
+        if watch.reached(machine, "destroyed"):
+            return
         seen = client.machines.get(request.app, machine.id)
         if seen.state in {"failed", "launch_failed"}:
             raise FlyUnhealthyError(
@@ -189,31 +183,25 @@ def _wait_until_over(client: FlyClient, request: OneOffRequest, machine: Machine
         if seen.state == "stopped" and seen.last_exit():
             destroy(client, request.app, seen)
             return
-        if client.timing.clock() >= deadline:
-            log = _log_of(client, request, machine)
-            raise FlyTimedOutError(request.doing, f"it did not end within {request.timeout:.0f} s", log=log)
+    log = _log_of(client, request, machine)
+    raise FlyTimedOutError(request.doing, f"it did not end within {request.timeout:.0f} s", log=log)
 
 
 def _exit_of(client: FlyClient, request: OneOffRequest, machine: Machine) -> Exit:
-    deadline = client.timing.clock() + _EVENT_WITHIN
-    while True:
+    for _ in until(_EVENT_WITHIN, timing=client.timing, every=1.0):
         # Machines can be read for a while after their destruction.
-        seen = client.machines.get(request.app, machine.id)
-        ended = seen.last_exit()
+        ended = client.machines.get(request.app, machine.id).last_exit()
         if ended:
             return ended
-        if client.timing.clock() >= deadline:
-            log = _log_of(client, request, machine)
-            raise FlyTimedOutError(request.doing, "its machine is gone and no exit code was recorded", log=log)
-        client.timing.sleep(1.0)
+    log = _log_of(client, request, machine)
+    raise FlyTimedOutError(request.doing, "its machine is gone and no exit code was recorded", log=log)
 
 
 def _log_of(client: FlyClient, request: OneOffRequest, machine: Machine) -> tuple[str, ...]:
     """Return the log tail once it stops growing: lines arrive some seconds late."""
-    deadline = client.timing.clock() + _LOG_WITHIN
     seen: tuple[str, ...] = ()
-    while True:
+    for _ in until(_LOG_WITHIN, timing=client.timing, every=2.0):
         before, seen = seen, client.logs.tail(request.app, machine.id)
-        if (seen and seen == before) or client.timing.clock() >= deadline:
-            return seen
-        client.timing.sleep(2.0)
+        if seen and seen == before:
+            break
+    return seen

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from clients.fly.client import FlyClient
 from clients.fly.config import has_checks
 from clients.fly.errors import FlyConflictError, FlyNotFoundError, FlyTimedOutError, FlyUnhealthyError
 from clients.fly.model import TRANSIENT_STATES, Machine
+from clients.loops import until
+from clients.redaction import redacted
 
 SLICE = 10
 """Seconds of one call to wait: short enough to notice a machine that gave up, and to refresh a lease."""
@@ -82,29 +84,30 @@ class Watch:
             FlyUnhealthyError: not in time, it gave up, or its program ends again and again; the text has what the
                 checks and the log said.
         """
-        deadline = self.client.timing.clock() + self.within
         ends = _Ends(_latest(machine))
-        started = self._started(machine, deadline, ends)
-        if has_checks(started.config):
-            return self._passing(started, deadline, ends)
-        return self._steady(started, deadline, ends)
+        began = self.client.timing.clock()
+        started = self._started(machine, ends)
+        left = began + self.within - self.client.timing.clock()
+        wait = self._passing if has_checks(started.config) else self._steady
+        return wait(started, left, ends)
 
     def settled(self, machine: Machine) -> Machine:
-        """Return the machine once it is in no passing state (starting, stopping, replacing, …).
+        """Return the machine once it is in no state that ends by itself (starting, stopping, replacing, …).
 
         Raises:
             FlyTimedOutError: not in time.
         """
-        deadline = self.client.timing.clock() + self.within
-        while machine.state in TRANSIENT_STATES:
-            if self.client.timing.clock() >= deadline:
-                raise FlyTimedOutError(
-                    f'{self.verb} machine "{machine.name}" of app "{self.app}"',
-                    f"it has been {machine.state} for {self.within:.0f} s",
-                )
-            self._pause(f'machine "{machine.name}" is {machine.state}; waiting')
-            machine = self.client.machines.get(self.app, machine.id)
-        return machine
+        for left in self._until(self.within):
+            if machine.state not in TRANSIENT_STATES:
+                return machine
+            if left < self.within:
+                machine = self.client.machines.get(self.app, machine.id)
+            self.keep()
+            self._say(f'machine "{machine.name}" is {machine.state}; waiting')
+        raise FlyTimedOutError(
+            f'{self.verb} machine "{machine.name}" of app "{self.app}"',
+            f"it has been {machine.state} for {self.within:.0f} s",
+        )
 
     def reached(self, machine: Machine, state: str, *, version: str = "") -> bool:
         """Wait for `state`; tell whether it came in time. A machine that is gone counts as destroyed.
@@ -112,13 +115,11 @@ class Watch:
         Raises:
             FlyNotFoundError: the machine vanished while waiting for another state.
         """
-        deadline = self.client.timing.clock() + self.within
-        while (left := deadline - self.client.timing.clock()) > 0:
+        for left in self._until(self.within, every=0):
             self.keep()
+            seconds = max(1, min(SLICE, int(left)))
             try:
-                if self.client.machines.wait(
-                    self.app, machine, state, version=version, seconds=max(1, min(SLICE, int(left)))
-                ):
+                if left and self.client.machines.wait(self.app, machine, state, version=version, seconds=seconds):
                     return True
             except FlyNotFoundError:
                 if state == "destroyed":
@@ -126,71 +127,70 @@ class Watch:
                 raise
         return False
 
-    def _started(self, machine: Machine, deadline: float, ends: _Ends) -> Machine:
-        new_until = self.client.timing.clock() + _NEW_FOR
-        seen = machine
-        while (left := deadline - self.client.timing.clock()) > 0:
-            self.keep()
+    def _started(self, machine: Machine, ends: _Ends) -> Machine:
+        seen, gave_up_before = machine, False
+        for left in self._until(self.within):
             try:
-                seconds = max(1, min(SLICE, int(left)))
-                version = machine.instance_id
-                reached = self.client.machines.wait(self.app, machine, "started", version=version, seconds=seconds)
-                seen = self.client.machines.get(self.app, machine.id)
+                reached, seen = self._wait_and_read(machine, left)
             except (FlyNotFoundError, FlyConflictError):
                 # A new machine is not known everywhere at once; 409 is a host that does not answer for a moment.
-                if self.client.timing.clock() >= new_until:
+                if self.within - left >= _NEW_FOR or not left:
                     raise
-                self._pause(f'machine "{machine.name}" is not known everywhere yet; waiting')
+                self._say(f'machine "{machine.name}" is not known everywhere yet; waiting')
                 continue
             self._look(seen, ends)
             if reached:
                 return seen
-            if seen.state in _GAVE_UP:
+            # Once may be a moment between two starts; twice is a machine that nobody restarts.
+            gave_up = seen.state in _GAVE_UP
+            if gave_up and gave_up_before:
                 break
-            self._pause(f'machine "{machine.name}" is {seen.state}; waiting for it to start')
+            gave_up_before = gave_up
+            self._say(f'machine "{machine.name}" is {seen.state}; waiting for it to start')
         raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
 
-    def _passing(self, machine: Machine, deadline: float, ends: _Ends) -> Machine:
+    def _wait_and_read(self, machine: Machine, left: float) -> tuple[bool, Machine]:
+        """Wait a slice for the start of this version; tell whether it came, and how the machine is now."""
+        self.keep()
+        seconds = max(1, min(SLICE, int(left)))
+        reached = self.client.machines.wait(self.app, machine, "started", version=machine.instance_id, seconds=seconds)
+        return reached, self.client.machines.get(self.app, machine.id)
+
+    def _passing(self, machine: Machine, within: float, ends: _Ends) -> Machine:
         timing, told = self.client.timing, 0.0
-        stopped_before = False
-        seen = machine
-        while True:
+        seen, gave_up_before = machine, False
+        for left in self._until(within):
+            if left < within:
+                seen, _ = self._next(seen, ends)
             gave_up = seen.state in _GAVE_UP
             if seen.healthy and not gave_up:
                 return seen
-            if gave_up and stopped_before:
+            if gave_up and gave_up_before:
                 raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
-            # Once may be a moment between two starts; twice is a machine that nobody restarts.
-            stopped_before = gave_up
-            if timing.clock() >= deadline:
-                raise self._unhealthy(seen, self._complaint(seen))
+            gave_up_before = gave_up
             if timing.clock() >= told:
                 told = timing.clock() + SLICE
-                self.client.progress(f'machine "{machine.name}": {self._complaint(seen)}; waiting')
-            seen, _ = self._next(seen, ends)
+                self._say(f'machine "{machine.name}": {self._complaint(seen)}; waiting')
+        raise self._unhealthy(seen, self._complaint(seen))
 
-    def _steady(self, machine: Machine, deadline: float, ends: _Ends) -> Machine:
+    def _steady(self, machine: Machine, within: float, ends: _Ends) -> Machine:
         """Return a machine without checks once it has stayed started for a while."""
-        timing, seen = self.client.timing, machine
-        since = timing.clock()
-        deadline = max(deadline, since + WITHOUT_CHECKS)
-        stopped_before = False
-        while True:
+        timing, seen, gave_up_before = self.client.timing, machine, False
+        since, within = timing.clock(), max(within, WITHOUT_CHECKS)
+        for left in self._until(within):
+            if left < within:
+                seen, ended = self._next(seen, ends)
+                since = timing.clock() if ended or seen.state != "started" else since
             gave_up = seen.state in _GAVE_UP
             if seen.state == "started" and timing.clock() - since >= WITHOUT_CHECKS:
                 return seen
-            if gave_up and stopped_before:
+            if gave_up and gave_up_before:
                 raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
-            stopped_before = gave_up
-            if timing.clock() >= deadline:
-                raise self._unhealthy(seen, f"it is {seen.state} and does not stay started{_exit_of(seen)}")
-            seen, ended = self._next(seen, ends)
-            if ended or seen.state != "started":
-                since = timing.clock()
+            gave_up_before = gave_up
+        raise self._unhealthy(seen, f"it is {seen.state} and does not stay started{_exit_of(seen)}")
 
     def _next(self, machine: Machine, ends: _Ends) -> tuple[Machine, bool]:
-        """Wait a moment and read the machine; tell whether its program ended meanwhile."""
-        self.client.timing.sleep(POLL)
+        """Read the machine; tell whether its program ended since the last look."""
         self.keep()
         seen = self.client.machines.get(self.app, machine.id)
         return seen, self._look(seen, ends)
@@ -203,8 +203,8 @@ class Watch:
         return ended
 
     def _complaint(self, machine: Machine) -> str:
-        failing = [check for check in machine.checks if check.status != "passing"]
-        if not machine.checks:
+        failing = [check for check in machine.own_checks if check.status != "passing"]
+        if not machine.own_checks:
             return f"it is {machine.state} and no check has reported yet{_exit_of(machine)}"
         said = "; ".join(f'check "{check.name}" is {check.status}: {check.output.strip()[:300]}' for check in failing)
         return f"{said or 'its checks pass by now'}{_exit_of(machine)}"
@@ -214,10 +214,11 @@ class Watch:
         doing = f'{self.verb} machine "{machine.name}" of app "{self.app}" within {self.within:.0f} s'
         return FlyUnhealthyError(doing, said, log=log)
 
-    def _pause(self, message: str) -> None:
-        self.keep()
-        self.client.progress(message)
-        self.client.timing.sleep(POLL)
+    def _until(self, seconds: float, every: float = POLL) -> Iterator[float]:
+        return until(seconds, timing=self.client.timing, every=every)
+
+    def _say(self, message: str) -> None:
+        self.client.progress(redacted(message))
 
 
 def _exit_of(machine: Machine) -> str:

@@ -23,7 +23,7 @@ import pytest
 from clients.fly import FlyClient
 from clients.fly.errors import FlyNotFoundError
 from clients.fly.operations.deployment import destroy
-from clients.transport import Timing
+from clients.timing import Timing
 from sandbox.fly import FlyOptions
 from sandbox.testing import running_sandbox
 from tests.support.fly_world import ORG, FastClock, fast_timing

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -87,7 +88,11 @@ def test_a_change_goes_from_preview_to_deploy(job: Job) -> None:
     assert "created" in (job.folder / "summary.md").read_text()
     assert job.preview().splitlines()[2] == f"### Preview of stack `{STACK}`: no changes"
 
-    larger = {"vm": {"memoryMb": 512}, "keys": {"current": 2, "accepted": [1, 2]}, "database": {"tier": "small"}}
+    larger: dict[str, Any] = {
+        "vm": {"memoryMb": 512},
+        "keys": {"current": 2, "accepted": [1, 2]},
+        "database": {"tier": "small"},
+    }
     job.engine.set(stack_config(job.sandbox, **larger))
     comment = job.preview()
     assert "| Fly, USD per month | 1.94 | 3.19 |" in comment
@@ -129,7 +134,11 @@ def test_a_fork_previews_without_a_secret(job: Job) -> None:
     kept = yaml.safe_load(file.read_text())
     assert "secure" in kept["config"]["prefect-fly:databaseUrl"]
     seen = len(job.sandbox.journal())
-    secretless = {"FLY_API_TOKEN": "made-up", "BETTERSTACK_API_TOKEN": "", "PULUMI_CONFIG_PASSPHRASE": ""}
+    secretless: dict[str, Any] = {
+        "FLY_API_TOKEN": "made-up",
+        "BETTERSTACK_API_TOKEN": "",
+        "PULUMI_CONFIG_PASSPHRASE": "",
+    }
     job.step("throw-away", "--stack", STACK, **secretless)
     handed_on = dict(line.split("=", 1) for line in (job.folder / "environment").read_text().splitlines())
     assert handed_on["PULUMI_BACKEND_URL"] != f"file://{job.folder / 'backend'}"

@@ -3,12 +3,14 @@ from __future__ import annotations
 import pytest
 import requests
 
-from clients.transport import Api, Call, NoAnswerError, Pacer, Reply, RetryPolicy, Transport, retry_after
-from tests.support.scripted_http import FakeClock, ScriptedSession, answer
+from clients.silence import NoAnswerError
+from clients.timing import Pacer, retry_after
+from clients.transport import Api, Call, Reply, RetryPolicy, Transport
+from tests.support.scripted_http import FakeClock, ScriptedSession, answer, refused
 
 GET = Call(method="GET", path="/thing")
 POST = Call(method="POST", path="/thing", json={"a": 1})
-REFUSED = requests.ConnectionError("NewConnectionError: refused")
+REFUSED = refused()
 RESET = requests.ConnectionError("Connection aborted", ConnectionResetError(104, "reset by peer"))
 
 

@@ -14,7 +14,7 @@ from ops import verify_server
 from ops.errors import OpsError
 from tests.support.fake_server import CREDENTIAL, FakeServer, use
 from tests.support.ops_runtime import Surroundings
-from tests.support.scripted_http import FakeClock, answer
+from tests.support.scripted_http import FakeClock, answer, unresolved
 
 
 def look(server: FakeServer) -> str:
@@ -68,7 +68,7 @@ def test_a_new_name_is_waited_for_and_then_fails_with_the_app(monkeypatch: pytes
     clock = FakeClock()
     around = Surroundings(clock, {"PREFECT_FLY_VERIFY_KEY": "verify:k"})
     server = FakeServer()
-    server.unreachable = requests.ConnectionError("NameResolutionError: no such host")
+    server.unreachable = unresolved()
     client = server.client()
     monkeypatch.setattr(PrefectClient, "at", lambda _url, _world: client)
     flags = argparse.Namespace(

@@ -5,8 +5,8 @@ from json import dumps
 import pytest
 
 from clients.fly import errors
-from clients.fly.errors import FlyError, error_of, unreachable
-from clients.transport import NoAnswerError, Reply
+from clients.fly.errors import FlyError, error_of
+from clients.transport import Reply
 
 
 def reply(status: int, body: object = None) -> Reply:
@@ -54,14 +54,6 @@ def test_an_empty_body_still_makes_a_sentence() -> None:
     assert str(error_of("do it", reply(400))).startswith(
         "could not do it: the API gave no reason (HTTP 400, request id 01REQ)."
     )
-
-
-def test_no_answer_is_an_error_of_the_same_tree_that_says_whether_it_may_have_arrived() -> None:
-    """Callers catch one tree, and can tell a refused connection from a lost answer."""
-    error = unreachable("read it", NoAnswerError("the connection was refused", maybe_sent=False))
-    assert isinstance(error, FlyError)
-    assert not error.maybe_sent
-    assert "(HTTP" not in str(error)
 
 
 def test_log_lines_stand_below_the_sentence() -> None:

@@ -48,7 +48,7 @@ def test_an_unclear_answer_to_an_update_is_found_out(sandbox: Sandbox, trouble: 
         (422, {"error": "no room", "status": "insufficient_capacity"}, FlyCapacityError, "another region"),
         (422, {"error": "reached its machine limit of 10"}, FlyMachineLimitError, "raise the organization's limit"),
         (422, {"error": "please add a payment method"}, FlyPaymentError, "payment card"),
-        (400, {"error": "invalid config.guest.memory_mb"}, FlyRefusedError, "Mend what the message names"),
+        (400, {"error": "invalid config.guest.memory_mb"}, FlyRefusedError, "Correct what the message names"),
         (400, "", FlyRefusedError, "gave no reason"),
     ],
 )
