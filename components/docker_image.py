@@ -78,7 +78,7 @@ def _registry(server: str) -> docker.RegistryArgs:
     if not token and server == FLY_REGISTRY:
         pulumi.log.warn(
             f"{REGISTRY_TOKEN} is not set, so the image is pushed with {FLY_TOKEN}, which then stands (encrypted) in "
-            "the state: whoever may read this stack's state can change the whole organisation. Set it to a deploy token of "
+            "the state: whoever may read it can change the whole organisation. Set it to a deploy token of "
             'the server\'s app ("fly tokens create deploy -a <app>").'
         )
     password = registry_password(token or os.environ.get(FLY_TOKEN, ""))
