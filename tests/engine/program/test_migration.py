@@ -38,7 +38,7 @@ RUNBOOK: dict[str, Any] = {
 
 
 def follow_the_runbook(deployment: Deployment) -> str:
-    """Do by hand what the runbook said, and return the id of the server's machine."""
+    """Do by hand what the runbook said, two machines as `fly deploy` makes them; return the id of the one to be kept."""
     client = FlyClient.from_environment(World.SANDBOX, deployment.sandbox.env(), progress=no_progress)
     app = captionacc.SERVER
     client.apps.create(app, captionacc.ORGANISATION)
@@ -46,8 +46,11 @@ def follow_the_runbook(deployment: Deployment) -> str:
         client.addresses.allocate(app, kind)
     version = client.secrets.write(app, {"PREFECT_API_DATABASE_CONNECTION_URL": "postgresql://by-hand"}).version
     client.secrets.write(captionacc.ORCHESTRATOR, {"PREFECT_API_URL": "https://by-hand/api"})
-    request = MachineRequest(name="winter-moon-12", region="ewr", config=RUNBOOK, min_secrets_version=version)
-    return Watch(client=client, app=app, within=60).healthy(client.machines.create(app, request)).id
+    ids = []
+    for name in ("winter-moon-12", "red-sun-3"):
+        request = MachineRequest(name=name, region="ewr", config=RUNBOOK, min_secrets_version=version)
+        ids.append(Watch(client=client, app=app, within=60).healthy(client.machines.create(app, request)).id)
+    return min(ids)
 
 
 def test_a_server_of_the_manual_runbook_becomes_the_stack_s(deployment: Deployment) -> None:
@@ -63,10 +66,10 @@ def test_a_server_of_the_manual_runbook_becomes_the_stack_s(deployment: Deployme
     deployment.engine.up()
     assert deployment.prefect_health() == "healthy"
     (taken,) = app.live_machines
-    assert (taken.id, taken.name) == (machine, "winter-moon-12")
+    assert taken.id == machine
     assert taken.config["image"] != RUNBOOK["image"]
     assert {address.ip for address in app.addresses} == addresses
-    assert "PREFECT_API_DATABASE_CONNECTION_URL" in deployment.secret_names(captionacc.SERVER)
+    assert "PREFECT_API_DATABASE_CONNECTION_URL" not in deployment.secret_names(captionacc.SERVER)
     assert deployment.engine.preview(expect_no_changes=True, refresh=True) == {}
 
     seen = len(deployment.sandbox.journal())
