@@ -38,7 +38,7 @@ RUNBOOK: dict[str, Any] = {
 
 
 def follow_the_runbook(deployment: Deployment) -> str:
-    """Do by hand what the runbook said, two machines as `fly deploy` makes them; return the id of the one to be kept."""
+    """Do by hand what the runbook said, with the two machines of `fly deploy`; return the id of the one to keep."""
     client = FlyClient.from_environment(World.SANDBOX, deployment.sandbox.env(), progress=no_progress)
     app = captionacc.SERVER
     client.apps.create(app, captionacc.ORGANISATION)
