@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +94,15 @@ class Engine:
     def refresh(self, **options: Any) -> None:
         """Run `refresh`."""
         self._stack.refresh(on_output=self._keep, **options)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put a state in place, as `pulumi stack import` does; secrets may be in clear."""
+        salt = yaml.safe_load((self.folder / f"Pulumi.{STACK}.yaml").read_text(encoding="utf-8"))["encryptionsalt"]
+        secrets = {"secrets_providers": {"type": "passphrase", "state": {"salt": salt}}}
+        file = self.folder / "older-state.json"
+        file.write_text(json.dumps({**state, "deployment": {**state["deployment"], **secrets}}), encoding="utf-8")
+        argv = [str(toolchain.ensure()), "stack", "import", "--file", str(file), "--stack", STACK]
+        subprocess.run(argv, cwd=self.folder, env={**os.environ, **self._variables}, check=True, timeout=300)
 
     def outputs(self) -> dict[str, Any]:
         """Outputs, secrets in clear."""
