@@ -8,8 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.fly.calls import answering, body_of
-from sandbox.fly.errors import FlyProblem, Forbidden, NotFound
-from sandbox.fly.graphql import Execution, SyntaxProblemError, UnknownFieldError, parse
+from sandbox.fly.errors import Forbidden, NotFound
+from sandbox.fly.graphql import NotServedError, answer
 from sandbox.fly.graphql_root import Root
 from sandbox.fly.logs import line_json
 from sandbox.fly.machines_service import FlyService
@@ -113,19 +113,11 @@ class ApiService(FlyService):
 
     async def graphql(self, request: web.Request) -> web.Response:
         """Answer a query or mutation; what is not known here is a 501 that names it."""
-        body = await body_of(request)
+        root = Root(self.calls, self.calls.tokens(request))
         try:
-            document = parse(str(body.get("query") or ""))
-            root = Root(self.calls, self.calls.tokens(request))
-            data = await Execution(document, body.get("variables") or {}).answer(root.objects(document.kind))
-        except UnknownFieldError as problem:
+            return web.json_response(await answer(await body_of(request), root.object()))
+        except NotServedError as problem:
             return self.error(501, f"the sandbox's fly does not know the GraphQL field {problem.args[0]}")
-        except SyntaxProblemError as problem:
-            return _graphql_error(str(problem), "GRAPHQL_PARSE_FAILED")
-        except FlyProblem as problem:
-            text = problem.text.replace("app not found", "Could not find App")
-            return _graphql_error(text, "NOT_FOUND" if problem.http_status == 404 else "UNPROCESSABLE")
-        return web.json_response({"data": data})
 
 
 def _organization(slug: str) -> dict[str, Any]:
@@ -146,7 +138,3 @@ def _organization(slug: str) -> dict[str, Any]:
 
 def _shown(release: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in release.items() if name != "definition"}
-
-
-def _graphql_error(text: str, code: str) -> web.Response:
-    return web.json_response({"data": None, "errors": [{"message": text, "extensions": {"code": code}}]})

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.fly.errors import BadRequest, Unprocessable
-from sandbox.fly.lifecycle import Life, Surroundings
+from sandbox.fly.lifecycle import Life
 from sandbox.fly.models import App, Machine, Version, new_ulid
 from sandbox.fly.network import LoopbackBlock
 from sandbox.fly.normalise import normalise
+from sandbox.fly.record import Surroundings
 from sandbox.fly.state import REGIONS, FlyState
 from sandbox.machines.driver import ImageNotFoundError
 

@@ -10,12 +10,12 @@ from sandbox.fly.api_service import ApiService
 from sandbox.fly.calls import Calls
 from sandbox.fly.checks import Checker
 from sandbox.fly.fleet import Fleet
-from sandbox.fly.lifecycle import Surroundings
 from sandbox.fly.limits import RateLimits
 from sandbox.fly.logs import LogBuffer
 from sandbox.fly.machines_service import MachinesService
 from sandbox.fly.models import App, Machine
 from sandbox.fly.network import LoopbackBlock
+from sandbox.fly.record import Surroundings
 from sandbox.fly.state import FlyOptions, FlyState
 from sandbox.fly.trouble import Trouble
 from sandbox.machines.driver import Driver

@@ -5,16 +5,17 @@ Shapes: the queries in superfly/fly-go (`resource_*.go`), read at v0.9.6.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from sandbox.fly.calls import Calls
-from sandbox.fly.errors import BadRequest, NotFound
+from sandbox.fly.errors import NotFound
 from sandbox.fly.models import Address, App, Machine, Token
 from sandbox.fly.wire import app_json, organization_number
 from sandbox.machines.driver import ImageNotFoundError
 
-_ADDRESS_KINDS = frozenset({"v4", "v6", "shared_v4", "private_v6"})
+_NEAREST = {"code": "ewr", "name": "Secaucus, NJ (US)", "gatewayAvailable": True, "deprecated": False}
 
 
 class Root:
@@ -25,24 +26,21 @@ class Root:
         self._state = calls.state
         self._tokens = tokens
 
-    def objects(self, kind: str) -> Mapping[str, Any]:
-        """Return the root object of queries or of mutations."""
-        if kind == "mutation":
-            return {
-                "allocateIpAddress": self._allocate_address,
-                "releaseIpAddress": self._release_address,
-                "deleteApp": self._delete_app,
-            }
+    def object(self) -> Mapping[str, Any]:
+        """Return the fields of the schema's `Queries` and `Mutations`."""
         return {
+            "allocateIpAddress": self._allocate_address,
+            "releaseIpAddress": self._release_address,
+            "deleteApp": self._delete_app,
             "app": self._app,
             "apps": self._apps,
             "appNameAvailable": lambda name: name not in self._state.apps,
             "organization": self._organization,
             "organizations": self._organizations,
-            "viewer": {"__typename": "User", "id": "user", "email": self._tokens[0].user, "enablePaidHobby": True},
-            "addOns": lambda **_: {"nodes": []},
+            "viewer": {"__typename": "User", **_user(self._tokens[0].user)},
+            "addOns": _nothing,
             "latestImageDetails": self._latest_image,
-            "nearestRegion": {"code": "ewr", "name": "Secaucus, NJ (US)", "gatewayAvailable": True},
+            "nearestRegion": _NEAREST,
         }
 
     def _app(self, name: str = "", internalId: str = "") -> Mapping[str, Any]:  # noqa: N803 - GraphQL's spelling
@@ -74,7 +72,7 @@ class Root:
             "viewerRole": "admin",
             "remoteBuilderImage": "",
             "remoteBuilderApp": None,
-            "addOns": lambda **_: {"nodes": []},
+            "addOns": _nothing,
         }
 
     def _app_object(self, app: App) -> dict[str, Any]:
@@ -93,27 +91,25 @@ class Root:
             "network": app.network,
             "platformVersion": "machines",
             "version": len(app.releases),
-            "organization": self._organization(slug=app.org) if self._sees(app.org) else None,
+            "organization": self._organization(slug=app.org),
             "role": None,
             "config": {"definition": {}},
             "currentRelease": self._release(app),
             "currentReleaseUnprocessed": self._release(app),
-            "ipAddresses": {"nodes": nodes},
+            "ipAddresses": lambda **_: {"nodes": nodes},
             "sharedIpAddress": shared[0] if shared else "",
-            "egressIpAddresses": {"nodes": []},
-            "machines": {"nodes": [self._machine(machine) for machine in app.live_machines]},
+            "egressIpAddresses": _nothing,
+            "machines": lambda **_: {"nodes": [self._machine(app, machine) for machine in app.live_machines]},
             "services": [],
             "imageDetails": None,
-            "releasesUnprocessed": lambda **_: {"nodes": [self._release_object(release) for release in app.releases]},
+            "releasesUnprocessed": functools.partial(self._releases, app),
             "image": self._image,
-            "certificates": {"nodes": []},
-            "addOns": {"nodes": []},
+            "certificates": _nothing,
+            "addOns": _nothing,
         }
 
-    def _sees(self, org: str) -> bool:
-        return any(token.org == org for token in self._tokens)
-
-    def _machine(self, machine: Machine) -> dict[str, Any]:
+    def _machine(self, app: App, machine: Machine) -> dict[str, Any]:
+        address = {"family": "v6", "kind": "privatenet", "ip": machine.private_ip, "maskSize": 112}
         return {
             "id": machine.id,
             "name": machine.name,
@@ -121,14 +117,17 @@ class Root:
             "state": machine.state,
             "region": machine.region,
             "createdAt": self._calls.clock.rfc3339(machine.created_at),
-            "app": {"name": machine.app},
-            "ips": {"nodes": [{"family": "v6", "kind": "privatenet", "ip": machine.private_ip, "maskSize": 112}]},
+            "app": lambda: self._app_object(app),
+            "ips": lambda **_: {"nodes": [address]},
             "host": {"id": "sandbox"},
-            "egressIpAddresses": {"nodes": []},
+            "egressIpAddresses": _nothing,
         }
 
     def _release(self, app: App) -> dict[str, Any] | None:
         return self._release_object(app.releases[0]) if app.releases else None
+
+    def _releases(self, app: App, first: int | None = None, **_: Any) -> Mapping[str, Any]:
+        return {"nodes": [self._release_object(release) for release in app.releases[:first]]}
 
     @staticmethod
     def _release_object(release: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +140,7 @@ class Root:
             "status": release["status"],
             "stable": release["stable"],
             "inProgress": release["in_progress"],
-            "user": {"id": "user", "email": release["user"], "name": release["user"]},
+            "user": _user(release["user"]),
             "createdAt": release["created_at"],
             "imageRef": release["image_ref"],
             "configDefinition": release.get("definition") or {},
@@ -168,14 +167,12 @@ class Root:
             digest = await self._calls.fleet.around.driver.resolve(ref)
         except ImageNotFoundError:
             return None
-        sizes = {"compressedSize": "1000000", "compressedSizeFull": "1000000"}
+        sizes = {"compressedSize": 1_000_000, "compressedSizeFull": "1000000"}
         return {"id": digest, "digest": digest, "ref": ref, "manifest": {}, **sizes}
 
     def _allocate_address(self, input: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: A002 - GraphQL's argument
         app = self._state.app(self._tokens, str(input.get("appId")))
         kind = str(input.get("type"))
-        if kind not in _ADDRESS_KINDS:
-            raise BadRequest("invalid ip address type")
         present = next((address for address in app.addresses if address.shared), None)
         address = present if kind == "shared_v4" and present else self._state.add_address(app, kind)
         self._calls.edge.refresh(app.name)
@@ -189,9 +186,18 @@ class Root:
             raise NotFound("Could not find IpAddress")
         app.addresses.remove(address)
         self._calls.edge.refresh(app.name)
-        return {"clientMutationId": None}
+        return {"app": self._app_object(app), "clientMutationId": None}
 
     async def _delete_app(self, appId: str) -> Mapping[str, Any]:  # noqa: N803 - GraphQL's spelling
         app = self._state.app(self._tokens, appId)
         await self._calls.remove_app(app)
-        return {"organization": {"id": app.org}}
+        return {"organization": self._organization(slug=app.org)}
+
+
+def _user(email: str) -> dict[str, Any]:
+    return {"id": "user", "email": email, "name": email, "enablePaidHobby": True}
+
+
+def _nothing(**_: Any) -> Mapping[str, Any]:
+    """Answer a connection that is always empty here."""
+    return {"nodes": []}

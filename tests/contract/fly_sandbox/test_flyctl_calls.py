@@ -23,6 +23,12 @@ query ResolveImageForApp ($appName: String!, $imageRef: String!) {
   app(name: $appName) { id image(ref: $imageRef) { id digest ref compressedSize: compressedSizeFull manifest } }
 }
 """
+_ALLOCATE = """
+mutation($input: AllocateIPAddressInput!) { allocateIpAddress(input: $input) { ipAddress { address type } } }
+"""
+_RELEASE = """
+mutation($input: ReleaseIPAddressInput!) { releaseIpAddress(input: $input) { clientMutationId } }
+"""
 
 
 async def ask(world: World, query: str, **variables: Any) -> Reply:
@@ -59,8 +65,9 @@ def test_graphql_says_what_it_does_not_know_and_whom_it_does_not_serve(fly_world
             assert (unknown.status, "query.app.moonPhase" in unknown.body["error"]) == (501, True)
             missing = await ask(world, _COMPACT, appName="nobody")
             assert missing.body["errors"][0]["message"] == "Could not find App"
+            assert missing.body["errors"][0]["extensions"]["code"] == "NOT_FOUND"
             foreign = await ask(world, _COMPACT, appName="theirs")
-            assert (foreign.status, foreign.body["data"]) == (200, None)
+            assert (foreign.status, foreign.body["data"]) == (200, {"appcompact": None})
             broken = await ask(world, "query { app(")
             assert broken.body["errors"][0]["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
 
@@ -73,13 +80,11 @@ def test_graphql_mutations_change_the_same_addresses_as_the_machines_api(fly_wor
     async def scenario() -> None:
         async with fly_world() as world:
             await world.app("web")
-            allocate = "mutation($input: X!) { allocateIpAddress(input: $input) { ipAddress { address type } } }"
-            made = await ask(world, allocate, input={"appId": "web", "type": "v6"})
+            made = await ask(world, _ALLOCATE, input={"appId": "web", "type": "v6"})
             ip = made.body["data"]["allocateIpAddress"]["ipAddress"]["address"]
             listed = (await world.call("GET", "/apps/web/ip_assignments")).body["ips"]
             assert [address["ip"] for address in listed] == [ip]
-            release = "mutation($input: X!) { releaseIpAddress(input: $input) { clientMutationId } }"
-            await ask(world, release, input={"appId": "web", "ip": ip})
+            await ask(world, _RELEASE, input={"appId": "web", "ip": ip})
             assert (await world.call("GET", "/apps/web/ip_assignments")).body["ips"] == []
 
     asyncio.run(scenario())

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from sandbox.core.clock import Clock
 from sandbox.fly.errors import BadRequest
-from sandbox.fly.graphql import Execution, UnknownFieldError, parse
 from sandbox.fly.limits import RateLimits
 from sandbox.fly.logs import LogBuffer
 from sandbox.fly.models import App, app_from_json, to_json
@@ -125,27 +123,3 @@ def test_an_app_survives_being_written_as_json() -> None:
     """What is read back from the state file equals what was written."""
     app = App(id="1", name="web", org="o", numeric_id=1, created_at=2.0)
     assert app_from_json(to_json(app)) == app
-
-
-def test_graphql_fragments_variables_and_defaults() -> None:
-    """Named and inline fragments merge, variables reach functions, and an unknown field names its path."""
-    document = parse(
-        """
-        # a comment
-        query Q($name: String! = "x", $list: [Int!] = [1]) {
-          thing(name: $name, deep: {a: [1, $name], b: true}) { ...Part ... on Thing { other } }
-        }
-        fragment Part on Thing { alias: value }
-        """
-    )
-    seen = {}
-
-    def thing(**arguments: object) -> dict[str, object]:
-        seen.update(arguments)
-        return {"value": 1, "other": [{"not": "selected"}]}
-
-    data = asyncio.run(Execution(document, {"name": "web"}).answer({"thing": thing}))
-    assert seen == {"name": "web", "deep": {"a": [1, "web"], "b": True}}
-    assert data["thing"]["alias"] == 1
-    with pytest.raises(UnknownFieldError, match=r"query\.thing\.value"):
-        asyncio.run(Execution(document, {}).answer({"thing": lambda **_: {}}))
