@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.core.store import write_private_json
-from sandbox.world import DriverName, Options, World, end_leftovers, forget
+from sandbox.home import end_leftovers, forget
+from sandbox.world import DriverName, Options, World
 
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0

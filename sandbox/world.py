@@ -7,23 +7,19 @@ and started again it has the same addresses and tokens, and what ran before runs
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import aiohttp
-from aiohttp import web
-
-from sandbox import captionacc
+from sandbox import captionacc, home
 from sandbox.better_stack.service import BetterStack
 from sandbox.cloud.service import Cloud
 from sandbox.core.clock import Clock
+from sandbox.core.core import Core
 from sandbox.core.journal import Journal
-from sandbox.core.service import Core, Service
-from sandbox.core.store import Store, write_private_json
+from sandbox.core.service import Service
+from sandbox.core.store import Store
 from sandbox.fly import Fly, FlyOptions
 from sandbox.github.service import GitHub
 from sandbox.images import Images, process_image_reference
@@ -32,12 +28,11 @@ from sandbox.machines.emulated import EmulatedDriver
 from sandbox.machines.process import ProcessDriver
 from sandbox.postgres import PostgresServer
 from sandbox.registry import RegistryServer
+from sandbox.status import Status
 from toolchain.base_image import ensure_base
 
 DriverName = Literal["emulated", "process", "container"]
 
-# What the sandbox itself keeps in its home; other things (a demo's stack) may live there too.
-OWN_FILES = ("state.json", "journal.jsonl", "ports.json", "postgres", "cloud", "machines", "registry")
 _HEALTHY_SECONDS = 90.0
 
 
@@ -66,23 +61,6 @@ class Options:
     postgres: bool | None = None
     filled: bool = True
     poll_scale: float = 0.05
-
-
-class _Status(Service):
-    """The sandbox's own port: what `python -m sandbox status` asks."""
-
-    name = "sandbox"
-
-    def __init__(self, core: Core, world: World) -> None:
-        super().__init__(core)
-        self._world = world
-
-    def routes(self) -> list[web.RouteDef]:
-        """Return the one route."""
-        return [web.get("/_sandbox/status", self._status)]
-
-    async def _status(self, _request: web.Request) -> web.Response:
-        return web.json_response(await self._world.status())
 
 
 class World:
@@ -115,9 +93,9 @@ class World:
         self._started = False
 
     def _assemble(self, state: Path) -> None:
-        home, clock = self.options.home, self.options.clock or Clock()
+        folder, clock = self.options.home, self.options.clock or Clock()
         known = state.exists()
-        self.core = Core(clock=clock, journal=Journal(clock, home / "journal.jsonl"), store=Store(state))
+        self.core = Core(clock=clock, journal=Journal(clock, folder / "journal.jsonl"), store=Store(state))
         self.core.reset_world = self.reset
         # Written as false first: a first start that is interrupted fills the world when it is repeated.
         kept = self.core.store.section("filled", lambda: self._filled)
@@ -131,10 +109,10 @@ class World:
         self.github = GitHub(self.core, self._tokens["GITHUB_TOKEN"], fill)
         scale = self.options.poll_scale
         self.better_stack = BetterStack(self.core, self._tokens["BETTERSTACK_API_TOKEN"], scale=scale)
-        self.cloud = Cloud(self.core, home / "cloud")
+        self.cloud = Cloud(self.core, folder / "cloud")
         # Last: it claims addresses of this machine, which a state that cannot be read must not leave claimed.
         self.fly = Fly(self.core, self.driver, self.options.fly or FlyOptions(org=captionacc.ORGANISATION))
-        self._status = _Status(self.core, self)
+        self._status = Status(self.core, self.fly, self.github, self.better_stack)
 
     async def start(self) -> None:
         """Start everything and return when the orchestrator is healthy.
@@ -142,7 +120,7 @@ class World:
         Raises:
             WorldError: a port of the last time is taken, or the orchestrator does not become healthy.
         """
-        ports = self._ports()
+        ports = home.ports(self.options.home)
         if self.postgres is not None:
             await asyncio.to_thread(self.postgres.start)
         if self.registry is not None:
@@ -231,63 +209,16 @@ class World:
 
     async def status(self) -> dict[str, Any]:
         """Return what there is now, without any value of a secret."""
-        runs = [
-            {"id": run.id, "workflow": flow.file, "status": run.status, "conclusion": run.conclusion}
-            for repository in self.github.state.repositories.values()
-            for run in reversed(repository.runs)
-            for flow in repository.workflows
-            if flow.id == run.workflow_id
-        ]
-        repositories = self.github.state.repositories.values()
-        monitors = self.better_stack.state.monitors.values()
-        return {
-            "fly": {"apps": [self._app_status(name) for name in self.fly.state.apps]},
-            "github": {"secrets": sorted(name for each in repositories for name in each.vault.secrets), "runs": runs},
-            "betterstack": {
-                "monitors": [
-                    {
-                        "url": each.attributes["url"],
-                        "check_frequency": each.attributes["check_frequency"],
-                        "status": each.status,
-                    }
-                    for each in monitors
-                ]
-            },
-            "orchestrator": {"health": await self._health()},
-            "journal": str(self.core.journal.path.resolve()) if self.core.journal.path else None,
-        }
-
-    def _app_status(self, name: str) -> dict[str, Any]:
-        app = self.fly.state.apps[name]
-        machines = [
-            {
-                "id": machine.id,
-                "state": machine.state,
-                "image": machine.config["image"],
-                "checks": [{"name": check.name, "status": check.status} for check in machine.checks.values()],
-            }
-            for machine in app.live_machines
-        ]
-        names = [{"name": secret.name, "digest": secret.digest} for secret in app.secrets.values()]
-        return {"name": name, "machines": machines, "ips": [each.ip for each in app.addresses], "secrets": names}
-
-    async def _health(self) -> Any:
-        url = f"{self.fly.edge.url_of(captionacc.ORCHESTRATOR)}/health"
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-                session.get(url) as answer,
-            ):
-                return await answer.json()
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            return None
+        return await self._status.report()
 
     async def _wait_healthy(self) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _HEALTHY_SECONDS
         app = self.fly.state.apps.get(captionacc.ORCHESTRATOR)
         wanted = [machine for machine in app.live_machines if machine.should_run] if app else []
-        while wanted and not (all(captionacc.healthy(machine) for machine in wanted) and await self._health()):
+        while wanted and not (
+            all(captionacc.healthy(machine) for machine in wanted) and await self._status.orchestrator_health()
+        ):
             if loop.time() > deadline:
                 raise WorldError(
                     "could not start the sandbox: the sample orchestrator did not become healthy in "
@@ -328,11 +259,6 @@ class World:
             "cloud": self.cloud,
         }
 
-    def _ports(self) -> dict[str, int]:
-        path = self.options.home / "ports.json"
-        kept: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return kept
-
     def _save_ports(self) -> None:
         ports = {name: service.port for name, service in self._services().items()}
         ports |= {
@@ -342,22 +268,4 @@ class World:
             "postgres": self.postgres.port if self.postgres else None,
             "registry": self.registry.port if self.registry else None,
         }
-        write_private_json(self.options.home / "ports.json", {name: port for name, port in ports.items() if port})
-
-
-def end_leftovers(home: Path) -> None:
-    """End what a killed sandbox left running; its machines died with it."""
-    PostgresServer(home / "postgres").end_leftover()
-    RegistryServer(home.resolve() / "registry").end_leftover()
-
-
-def forget(home: Path) -> None:
-    """Delete what a sandbox that does not run has kept in `home`."""
-    end_leftovers(home)
-    PostgresServer(home / "postgres").remove()
-    for name in OWN_FILES:
-        path = home / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        home.save_ports(self.options.home, {name: port for name, port in ports.items() if port})

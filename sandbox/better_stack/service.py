@@ -11,7 +11,8 @@ from aiohttp import web
 from sandbox.better_stack import errors, wire
 from sandbox.better_stack.models import BetterStackState, InvalidMonitorError, Monitor
 from sandbox.better_stack.polling import Poller
-from sandbox.core.service import Core, Service, bearer_token, read_json, same_token
+from sandbox.core.core import Core
+from sandbox.core.service import Service, bearer_token, read_json, same_token
 
 _COLLECTION = "/api/v2/monitors"
 _PAGE_SIZE, _LARGEST_PAGE = 50, 250

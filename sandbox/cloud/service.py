@@ -20,7 +20,8 @@ import aiohttp
 from aiohttp import web
 
 from sandbox.cloud.backend import Backend, BackendError
-from sandbox.core.service import Core, Service, bearer_token, same_token
+from sandbox.core.core import Core
+from sandbox.core.service import Service, bearer_token, same_token
 
 _FIRST_MESSAGE_SECONDS = 10.0
 _POLICY_VIOLATION = 1008

@@ -6,17 +6,25 @@ They need no token: whoever reaches a loopback port of this machine may steer th
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
-from sandbox.core.faults import BadFaultError
-
-if TYPE_CHECKING:
-    from sandbox.core.service import Service
+from sandbox.core.core import Core
+from sandbox.core.faults import BadFaultError, Faults
 
 
-def control_routes(service: Service) -> list[web.RouteDef]:
+class Steered(Protocol):
+    """A service as its control calls see it."""
+
+    core: Core
+    faults: Faults
+
+    async def reset(self) -> None:
+        """Go back to the first state."""
+
+
+def control_routes(service: Steered) -> list[web.RouteDef]:
     """Return the control routes of one service."""
     control = _Control(service)
     return [
@@ -30,7 +38,7 @@ def control_routes(service: Service) -> list[web.RouteDef]:
 
 
 class _Control:
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Steered) -> None:
         self._service = service
         self._core = service.core
 

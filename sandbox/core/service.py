@@ -12,46 +12,18 @@ import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-from sandbox.core.clock import Clock
 from sandbox.core.control import control_routes
-from sandbox.core.faults import Fault, Faults
-from sandbox.core.journal import Journal
+from sandbox.core.core import Core
+from sandbox.core.faults import Fault
 from sandbox.core.ports import port_candidates
-from sandbox.core.store import Store
 
 _DROPPED = web.RequestKey("dropped", bool)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass
-class Core:
-    """What the services of one sandbox share.
-
-    Attributes:
-        reset_world: puts every service back to its first state; set by whoever assembles the sandbox.
-    """
-
-    clock: Clock
-    journal: Journal
-    store: Store
-    faults: dict[str, Faults] = field(default_factory=dict)
-    reset_world: Callable[[], Awaitable[None]] | None = None
-
-    @classmethod
-    def in_memory(cls, clock: Clock | None = None) -> Core:
-        """Return a core that keeps nothing on disk."""
-        clock = clock or Clock()
-        return cls(clock=clock, journal=Journal(clock), store=Store(None))
-
-    def faults_of(self, service: str) -> Faults:
-        """Return the faults of a service; services of the same name share them."""
-        return self.faults.setdefault(service, Faults())
 
 
 class Service:

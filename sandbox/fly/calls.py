@@ -8,7 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.core.service import Core, read_json
+from sandbox.core.core import Core
+from sandbox.core.service import read_json
 from sandbox.edge import Edge
 from sandbox.fly.errors import BadRequest, Conflict, FlyProblem, NotFound
 from sandbox.fly.fleet import Fleet

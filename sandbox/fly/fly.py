@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.core.service import Core
+from sandbox.core.core import Core
 from sandbox.edge import Backend, Edge, Route
 from sandbox.fly.api_service import ApiService
 from sandbox.fly.calls import Calls

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
-from sandbox.core.service import Core, Service, bearer_token, same_token
+from sandbox.core.core import Core
+from sandbox.core.service import Service, bearer_token, same_token
 from sandbox.github import errors, wire
 from sandbox.github.models import GitHubState
 from sandbox.github.runs import Runner

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from sandbox.core.clock import Clock
+from sandbox.core.core import Core
 from sandbox.core.journal import Journal
-from sandbox.core.service import Core
 from sandbox.core.store import Store
 from sandbox.fly import Fly, FlyOptions
 from sandbox.images import Command, Images

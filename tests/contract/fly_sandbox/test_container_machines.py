@@ -13,8 +13,8 @@ import docker
 import pytest
 
 from sandbox.core.clock import Clock
+from sandbox.core.core import Core
 from sandbox.core.journal import Journal
-from sandbox.core.service import Core
 from sandbox.core.store import Store
 from sandbox.fly import Fly
 from sandbox.images import Images

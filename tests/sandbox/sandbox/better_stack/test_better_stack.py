@@ -14,7 +14,7 @@ from aiohttp import web
 from sandbox.better_stack.models import BetterStackState
 from sandbox.better_stack.service import BetterStack
 from sandbox.core.clock import Clock
-from sandbox.core.service import Core
+from sandbox.core.core import Core
 
 TOKEN = "token-of-this-test"
 MONITORS = "/api/v2/monitors"

@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from sandbox.core.clock import Clock
+from sandbox.core.core import Core
 from sandbox.core.faults import BadFaultError, Faults
 from sandbox.core.journal import Journal
-from sandbox.core.service import Core, Service, bearer_token, same_token
+from sandbox.core.service import Service, bearer_token, same_token
 from sandbox.core.store import Store
 
 

@@ -2,146 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-from nacl.public import PublicKey, SealedBox
 
-from sandbox.core.clock import Clock
-from sandbox.core.service import Core
 from sandbox.github.models import GitHubState, Run, Workflow
-from sandbox.github.service import GitHub
-
-TOKEN = "token-of-this-test"
-REPO = "/repos/captionacc/captionacc"
-RUNS = f"{REPO}/actions/workflows/deploy.yml/runs"
-DISPATCH = f"{REPO}/actions/workflows/deploy.yml/dispatches"
-
-
-def _fill(state: GitHubState) -> None:
-    repository = state.add_repository("captionacc", "captionacc")
-    state.add_workflow(repository, "deploy.yml", "Deploy", inputs={"nonce": False}, title_input="nonce")
-
-
-class Caller:
-    """A service on a manual clock with a client session."""
-
-    def __init__(self, service: GitHub, session: aiohttp.ClientSession) -> None:
-        self.service = service
-        self.session = session
-
-    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """Make one call and return status and body."""
-        given = {"Authorization": f"Bearer {TOKEN}", **headers}
-        async with self.session.request(method, self.service.url + path, json=body, headers=given) as answer:
-            text = await answer.text()
-            return answer.status, (await answer.json() if text else None)
-
-    async def seal(self, value: str, place: str = f"{REPO}/actions/secrets") -> dict[str, str]:
-        """Return the body of a PUT for a secret."""
-        _, key = await self.call("GET", f"{place}/public-key")
-        sealed = SealedBox(PublicKey(base64.b64decode(key["key"]))).encrypt(value.encode())
-        return {"encrypted_value": base64.b64encode(sealed).decode(), "key_id": key["key_id"]}
-
-
-@asynccontextmanager
-async def _github() -> AsyncIterator[Caller]:
-    service = GitHub(Core.in_memory(Clock(manual=True)), TOKEN, _fill)
-    await service.start()
-    try:
-        async with aiohttp.ClientSession() as session:
-            yield Caller(service, session)
-    finally:
-        await service.stop()
-
-
-def run(test: Callable[[Caller], Awaitable[None]]) -> None:
-    """Run `test` against a fresh service."""
-
-    async def whole() -> None:
-        async with _github() as caller:
-            await test(caller)
-
-    asyncio.run(whole())
-
-
-@pytest.mark.parametrize("prefix", ["", "/api/v3"])
-def test_secret_is_really_sealed(prefix: str) -> None:
-    """A sealed value can be opened again; new is 201, changed is 204 and moves updated_at, gone is 404."""
-
-    async def test(github: Caller) -> None:
-        place = f"{prefix}{REPO}/actions/secrets"
-        assert (await github.call("PUT", f"{place}/prefect_api_key", await github.seal("first", place)))[0] == 201
-        _, before = await github.call("GET", f"{place}/PREFECT_API_KEY")
-        assert (await github.call("PUT", f"{place}/PREFECT_API_KEY", await github.seal("second", place)))[0] == 204
-        _, after = await github.call("GET", f"{place}/PREFECT_API_KEY")
-        assert after["updated_at"] > before["updated_at"]
-        assert github.service.state.secret("captionacc/captionacc", "PREFECT_API_KEY") == "second"
-        assert (await github.call("GET", place))[1]["total_count"] == 1
-        assert "second" not in str((await github.call("GET", place))[1])
-        assert (await github.call("DELETE", f"{place}/PREFECT_API_KEY"))[0] == 204
-        assert (await github.call("DELETE", f"{place}/PREFECT_API_KEY"))[0] == 404
-        assert (await github.call("GET", f"{place}/PREFECT_API_KEY"))[0] == 404
-
-    run(test)
-
-
-def test_bad_secrets_are_refused() -> None:
-    """A wrong key id, a box for another key, a reserved name and no value are 422, and nothing is kept."""
-
-    async def test(github: Caller) -> None:
-        place = f"{REPO}/actions/secrets"
-        body = await github.seal("value")
-        for name, change in (
-            ("A", {"key_id": "1"}),
-            ("A", {"encrypted_value": base64.b64encode(b"x" * 60).decode()}),
-            ("A", {"encrypted_value": "not base64!"}),
-            ("A", {"encrypted_value": ""}),
-            ("GITHUB_A", {}),
-            ("A-B", {}),
-        ):
-            assert (await github.call("PUT", f"{place}/{name}", body | change))[0] == 422
-        assert (await github.call("GET", place))[1]["total_count"] == 0
-
-    run(test)
-
-
-def test_environment_secrets_are_apart() -> None:
-    """An environment has a key and secrets of its own, reachable by repository name and by number."""
-
-    async def test(github: Caller) -> None:
-        place = f"{REPO}/environments/production/secrets"
-        assert (await github.call("GET", f"{place}/public-key"))[0] == 404
-        assert (await github.call("PUT", f"{REPO}/environments/production"))[0] == 200
-        number = (await github.call("GET", REPO))[1]["id"]
-        assert isinstance(number, int)
-        by_number = f"/api/v3/repositories/{number}/environments/production/secrets"
-        assert (await github.call("PUT", f"{by_number}/A", await github.seal("of production", place)))[0] == 201
-        assert (await github.call("PUT", f"{place}/B", await github.seal("of the repository")))[0] == 422
-        assert github.service.state.secret("captionacc/captionacc", "A", "production") == "of production"
-        assert github.service.state.secret("captionacc/captionacc", "A") is None
-
-    run(test)
-
-
-def test_variables() -> None:
-    """A variable is created once, changed, read back and removed."""
-
-    async def test(github: Caller) -> None:
-        place = f"{REPO}/actions/variables"
-        assert (await github.call("POST", place, {"name": "A", "value": "1"}))[0] == 201
-        assert (await github.call("POST", place, {"name": "A", "value": "1"}))[0] == 409
-        assert (await github.call("PATCH", f"{place}/A", {"value": "2"}))[0] == 204
-        assert (await github.call("GET", f"{place}/A"))[1]["value"] == "2"
-        assert (await github.call("DELETE", f"{place}/A"))[0] == 204
-        assert (await github.call("GET", f"{place}/A"))[0] == 404
-
-    run(test)
+from tests.sandbox.sandbox.github.caller import DISPATCH, REPO, RUNS, TOKEN, Caller, run, until
 
 
 def test_token_is_needed() -> None:
@@ -159,17 +26,6 @@ def test_token_is_needed() -> None:
     run(test)
 
 
-async def _until(github: Caller, run_id: int, status: str) -> dict[str, Any]:
-    """Let the clock go on until a run has reached a status."""
-    for _ in range(100):
-        _, found = await github.call("GET", f"{REPO}/actions/runs/{run_id}")
-        if found["status"] == status:
-            answer: dict[str, Any] = found
-            return answer
-        await github.service.clock.advance_in_steps(0.2)
-    raise AssertionError(f"the run stayed {found['status']}")
-
-
 def test_dispatch_with_details() -> None:
     """Asked for details a dispatch names its run, which walks queued, in_progress, completed on the clock."""
 
@@ -178,9 +34,9 @@ def test_dispatch_with_details() -> None:
         assert status == 200
         number = found["workflow_run_id"]
         assert found["html_url"].endswith(f"/captionacc/captionacc/actions/runs/{number}")
-        assert (await _until(github, number, "queued"))["conclusion"] is None
-        await _until(github, number, "in_progress")
-        done = await _until(github, number, "completed")
+        assert (await until(github, number, "queued"))["conclusion"] is None
+        await until(github, number, "in_progress")
+        done = await until(github, number, "completed")
         assert done["conclusion"] == "success"
         _, jobs = await github.call("GET", f"{REPO}/actions/runs/{number}/jobs")
         assert jobs["jobs"][0]["conclusion"] == "success"
@@ -279,14 +135,14 @@ def test_conclusions() -> None:
         github.service.runner.on_run = work
         ask = {"ref": "main", "return_run_details": True}
         first = (await github.call("POST", DISPATCH, ask))[1]["workflow_run_id"]
-        assert (await _until(github, first, "completed"))["conclusion"] == "failure"
+        assert (await until(github, first, "completed"))["conclusion"] == "failure"
         assert seen == ["deploy.yml in_progress"]
         github.service.state.script(conclusion="timed_out")
         second = (await github.call("POST", DISPATCH, ask))[1]["workflow_run_id"]
-        assert (await _until(github, second, "completed"))["conclusion"] == "timed_out"
+        assert (await until(github, second, "completed"))["conclusion"] == "timed_out"
         third = (await github.call("POST", DISPATCH, ask))[1]["workflow_run_id"]
         assert (await github.call("POST", f"{REPO}/actions/runs/{third}/cancel"))[0] == 202
-        assert (await _until(github, third, "completed"))["conclusion"] == "cancelled"
+        assert (await until(github, third, "completed"))["conclusion"] == "cancelled"
         assert (await github.call("POST", f"{REPO}/actions/runs/{third}/cancel"))[0] == 409
         assert len(seen) == 1
 
@@ -301,13 +157,13 @@ def test_approval(decision: str, conclusion: str) -> None:
         github.service.state.script(approval=True)
         ask = {"ref": "main", "return_run_details": True}
         number = (await github.call("POST", DISPATCH, ask))[1]["workflow_run_id"]
-        await _until(github, number, "waiting")
+        await until(github, number, "waiting")
         await github.service.clock.advance_in_steps(3600)
-        await _until(github, number, "waiting")
+        await until(github, number, "waiting")
         place = f"{REPO}/actions/runs/{number}/pending_deployments"
         assert len((await github.call("GET", place))[1]) == 1
         assert (await github.call("POST", place, {"state": decision, "environment_ids": [1]}))[0] == 200
-        assert (await _until(github, number, "completed"))["conclusion"] == conclusion
+        assert (await until(github, number, "completed"))["conclusion"] == conclusion
 
     run(test)
 

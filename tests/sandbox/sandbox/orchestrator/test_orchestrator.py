@@ -21,7 +21,8 @@ import aiohttp
 import pytest
 
 from sandbox.cloud.service import Cloud
-from sandbox.core.service import Core, Service
+from sandbox.core.core import Core
+from sandbox.core.service import Service
 from toolchain.prefect_env import prefect_python
 
 APP = Path(__file__).resolve().parents[4] / "sandbox" / "orchestrator" / "app.py"

@@ -17,7 +17,7 @@ import requests
 
 from sandbox.captionacc import ORCHESTRATOR
 from sandbox.daemon import running_pid
-from sandbox.world import forget
+from sandbox.home import forget
 
 ROOT = Path(__file__).resolve().parents[4]
 
