@@ -72,9 +72,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 cwd=data,
-                user=self._account.uid,
-                group=self._account.gid,
-                extra_groups=[] if self._account.uid is not None else None,
+                **self._account.process_options,
                 # Its own group: a Ctrl-C at the sandbox must not end the database before its clients.
                 start_new_session=True,
             )
@@ -147,9 +145,7 @@ class Cluster:
             [str(self._programs(data) / program), *args],
             input=feed,
             cwd=data,
-            user=self._account.uid,
-            group=self._account.gid,
-            extra_groups=[] if self._account.uid is not None else None,
+            **self._account.process_options,
             capture_output=True,
             text=True,
             check=False,

@@ -13,9 +13,16 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 _PREFIX = "prefect-fly-postgres-"
 _BELONGS_TO = "belongs-to"
+
+
+class _ProcessOptions(TypedDict):
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,11 @@ class Account:
             return cls(None, None)
         entry = pwd.getpwnam("nobody")
         return cls(entry.pw_uid, entry.pw_gid)
+
+    @property
+    def process_options(self) -> _ProcessOptions:
+        """Return what makes `subprocess` start a program as this user."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": None if self.uid is None else []}
 
     def own(self, path: Path) -> None:
         """Give a file or folder to this user."""

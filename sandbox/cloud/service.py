@@ -166,24 +166,20 @@ def _token_in(message: str) -> str | None:
     return token if isinstance(token, str) and token.isascii() else None
 
 
+_Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
+
+async def _copy(source: _Socket, target: _Socket) -> None:
+    async for message in source:
+        if message.type is aiohttp.WSMsgType.TEXT:
+            await target.send_str(message.data)
+        elif message.type is aiohttp.WSMsgType.BINARY:
+            await target.send_bytes(message.data)
+
+
 async def _join(near: web.WebSocketResponse, far: aiohttp.ClientWebSocketResponse) -> None:
     """Copy messages both ways until either end closes, and close the other."""
-
-    async def outward() -> None:
-        async for message in near:
-            if message.type is aiohttp.WSMsgType.TEXT:
-                await far.send_str(message.data)
-            elif message.type is aiohttp.WSMsgType.BINARY:
-                await far.send_bytes(message.data)
-
-    async def inward() -> None:
-        async for message in far:
-            if message.type is aiohttp.WSMsgType.TEXT:
-                await near.send_str(message.data)
-            elif message.type is aiohttp.WSMsgType.BINARY:
-                await near.send_bytes(message.data)
-
-    copies = {asyncio.create_task(outward()), asyncio.create_task(inward())}
+    copies = {asyncio.create_task(_copy(near, far)), asyncio.create_task(_copy(far, near))}
     await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
     for copy in copies:
         copy.cancel()

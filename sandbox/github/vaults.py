@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -15,6 +15,8 @@ from sandbox.github import errors, query, wire
 from sandbox.github.models import GitHubState, Repository, Variable, Vault
 
 Route = tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]
+
+_Item = TypeVar("_Item")
 
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 _MAX_BYTES = 48 * 1024
@@ -113,10 +115,7 @@ class Vaults:
         return repository.environments[environment]
 
     async def _list_secrets(self, request: web.Request) -> web.Response:
-        secrets = sorted(self._vault(request).secrets.values(), key=lambda each: each.name)
-        shown, headers = query.page(request, secrets)
-        body = {"total_count": len(secrets), "secrets": [wire.secret(each) for each in shown]}
-        return web.json_response(body, headers=headers)
+        return _listed(request, "secrets", self._vault(request).secrets, wire.secret)
 
     async def _public_key(self, request: web.Request) -> web.Response:
         return web.json_response(wire.public_key(self._vault(request)))
@@ -151,10 +150,7 @@ class Vaults:
         return web.Response(status=204)
 
     async def _list_variables(self, request: web.Request) -> web.Response:
-        variables = sorted(self.repository(request).variables.values(), key=lambda each: each.name)
-        shown, headers = query.page(request, variables)
-        body = {"total_count": len(variables), "variables": [wire.variable(each) for each in shown]}
-        return web.json_response(body, headers=headers)
+        return _listed(request, "variables", self.repository(request).variables, wire.variable)
 
     async def _create_variable(self, request: web.Request) -> web.Response:
         variables, body = self.repository(request).variables, await body_of(request)
@@ -204,3 +200,12 @@ class Vaults:
         self._vault(request)
         del self.repository(request).environments[request.match_info["environment"]]
         return web.Response(status=204)
+
+
+def _listed(
+    request: web.Request, kind: str, items: Mapping[str, _Item], shown: Callable[[_Item], dict[str, Any]]
+) -> web.Response:
+    """Return a page of items sorted by name, under the name of their kind."""
+    page, headers = query.page(request, [items[name] for name in sorted(items)])
+    body = {"total_count": len(items), kind: [shown(each) for each in page]}
+    return web.json_response(body, headers=headers)
