@@ -4,10 +4,11 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Most tests wait for servers to start: four workers keep two cores busy.
 PYTEST_ARGS ?= -n 4 --dist loadfile --durations=12
+COVERAGE := --cov --cov-report=term:skip-covered
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo demo-rollback demo-stop
+.PHONY: help setup test test-fast check demo demo-rollback demo-stop
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,13 +17,16 @@ setup: ## make .venv, the Pulumi CLI and its plugins ready (does nothing when th
 	@$(PYTHON) -m toolchain setup
 
 test: setup check ## all set-up, the checks and every test
-	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest $(PYTEST_ARGS) $(COVERAGE)
 
-check: setup ## lint, format, types, lengths, workflows
+test-fast: setup ## the tests that need nothing but Python
+	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest -n 2 -q tests/pure
+
+check: setup ## lint, format, types, house rules, workflows
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy .
-	@$(VENV_PYTHON) -m toolchain.lengths
+	@$(VENV_PYTHON) -m toolchain.house
 	@$(VENV_PYTHON) -m toolchain.workflows
 
 demo: setup ## deploy a real Prefect server into the sandbox and show what came of it

@@ -15,13 +15,12 @@ Source of the wire facts: the Terraform provider betterstackhq/better-uptime 0.2
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
-from clients.endpoints import BETTER_STACK, World
+from clients.endpoints import BETTER_STACK
 from clients.errors import (
     ApiError,
     ForbiddenError,
@@ -33,8 +32,8 @@ from clients.errors import (
     UnclearError,
     UnreachableError,
 )
-from clients.transport import Api, Call, Progress, Reply, Transport, print_progress
-from clients.wire import Dialect, Wire, access
+from clients.transport import Api, Call, Reply
+from clients.wire import Access, ApiClient, Dialect
 
 _SCOPES = "Set BETTERSTACK_API_TOKEN to an Uptime API token of the team that owns the monitors."
 _STATUS_PAGE = "See https://status.betterstack.com, then run it again."
@@ -108,26 +107,52 @@ class Monitor:
         return cls(id=str(entry["id"]), attributes=dict(entry.get("attributes") or {}))
 
 
-class BetterStackClient:
+_BY_STATUS: Mapping[int, type[BetterStackError]] = {
+    401: BetterStackUnauthorizedError,
+    403: BetterStackForbiddenError,
+    404: BetterStackNotFoundError,
+    408: BetterStackTransientError,
+    429: BetterStackRateLimitedError,
+}
+
+
+def error_of(doing: str, reply: Reply) -> BetterStackError:
+    """Return the typed error for a reply that is no success."""
+    default: type[BetterStackError] = BetterStackRefusedError if reply.status < 500 else BetterStackTransientError
+    kind = _BY_STATUS.get(reply.status, default)
+    return kind(doing, _said(reply), status=reply.status, request_id=reply.request_id)
+
+
+DIALECT = Dialect(error_of=error_of, unreachable=BetterStackUnreachableError)
+
+
+def _said(reply: Reply) -> str:
+    """Return the API's words: `errors` is a text, a list, or attribute → list of texts."""
+    body = reply.json()
+    errors = body.get("errors") or body.get("error") or body.get("message") if isinstance(body, dict) else None
+    if isinstance(errors, dict):
+        errors = [f"{key} {_said_of_one(text)}" for key, text in errors.items()]
+    if isinstance(errors, list):
+        errors = "; ".join(map(str, errors))
+    return str(errors).strip().rstrip(".") if errors else "the API gave no reason"
+
+
+def _said_of_one(text: object) -> str:
+    return ", ".join(map(str, text)) if isinstance(text, list) else str(text)
+
+
+class BetterStackClient(ApiClient):
     """Calls of one token."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._wire = Wire(transport, DIALECT)
+    service = BETTER_STACK
+    dialect = DIALECT
+    unauthorized = BetterStackUnauthorizedError
 
-    @classmethod
-    def from_environment(
-        cls, world: World, environ: Mapping[str, str] = os.environ, *, progress: Progress = print_progress
-    ) -> Self:
-        """Return a client for `world`, with the token in BETTERSTACK_API_TOKEN.
-
-        Raises:
-            BetterStackUnauthorizedError: there is no token.
-            WrongWorldError: the address does not belong to `world`.
-        """
-        given = access(BETTER_STACK, world, environ, BetterStackUnauthorizedError)
+    @staticmethod
+    def api(given: Access) -> Api:
+        """Return what is particular to Better Stack."""
         headers = {"Authorization": f"Bearer {given.token}"}
-        api = Api(base_url=given.address, title=BETTER_STACK.title, headers=headers, request_id_header="X-Request-Id")
-        return cls(Transport(api, progress=progress))
+        return Api(base_url=given.address, title=BETTER_STACK.title, headers=headers, request_id_header="X-Request-Id")
 
     def check_token(self) -> None:
         """Prove that the token is accepted, with the cheapest call there is.
@@ -217,37 +242,3 @@ def _monitor(reply: Reply) -> Monitor:
     if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
         raise BetterStackTransientError("read a monitor", "the reply is no JSON:API object", status=reply.status)
     return Monitor.of(body["data"])
-
-
-_BY_STATUS: Mapping[int, type[BetterStackError]] = {
-    401: BetterStackUnauthorizedError,
-    403: BetterStackForbiddenError,
-    404: BetterStackNotFoundError,
-    408: BetterStackTransientError,
-    429: BetterStackRateLimitedError,
-}
-
-
-def error_of(doing: str, reply: Reply) -> BetterStackError:
-    """Return the typed error for a reply that is no success."""
-    default: type[BetterStackError] = BetterStackRefusedError if reply.status < 500 else BetterStackTransientError
-    kind = _BY_STATUS.get(reply.status, default)
-    return kind(doing, _said(reply), status=reply.status, request_id=reply.request_id)
-
-
-DIALECT = Dialect(error_of=error_of, unreachable=BetterStackUnreachableError)
-
-
-def _said(reply: Reply) -> str:
-    """Return the API's words: `errors` is a text, a list, or attribute → list of texts."""
-    body = reply.json()
-    errors = body.get("errors") or body.get("error") or body.get("message") if isinstance(body, dict) else None
-    if isinstance(errors, dict):
-        errors = [f"{key} {_said_of_one(text)}" for key, text in errors.items()]
-    if isinstance(errors, list):
-        errors = "; ".join(map(str, errors))
-    return str(errors).strip().rstrip(".") if errors else "the API gave no reason"
-
-
-def _said_of_one(text: object) -> str:
-    return ", ".join(map(str, text)) if isinstance(text, list) else str(text)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from clients.endpoints import Service, World, base_url
 from clients.errors import ApiError, UnreachableError
 from clients.silence import NoAnswerError
-from clients.transport import Call, Reply, Transport
+from clients.transport import Api, Call, Progress, Reply, Transport, print_progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +74,35 @@ def access(service: Service, world: World, environ: Mapping[str, str], unauthori
     if not token:
         raise unauthorized(f"use the {service.title}", f"{service.token} is not set")
     return Access(address, token)
+
+
+class ApiClient:
+    """A client of one API at one address, with one token.
+
+    Subclasses name the service and its dialect, and say how the API is spoken to.
+    """
+
+    service: ClassVar[Service]
+    dialect: ClassVar[Dialect]
+    unauthorized: ClassVar[type[ApiError]]
+
+    def __init__(self, transport: Transport) -> None:
+        self._wire = Wire(transport, self.dialect)
+
+    @staticmethod
+    def api(given: Access) -> Api:
+        """Return what is particular to the API."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_environment(
+        cls, world: World, environ: Mapping[str, str] = os.environ, *, progress: Progress = print_progress
+    ) -> Self:
+        """Return a client for `world`, with the service's token from the environment.
+
+        Raises:
+            UnauthorizedError: there is no token.
+            WrongWorldError: the address does not belong to `world`.
+        """
+        given = access(cls.service, world, environ, cls.unauthorized)
+        return cls(Transport(cls.api(given), progress=progress))

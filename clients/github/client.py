@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
-from clients.endpoints import GITHUB, World
+from clients.endpoints import GITHUB
 from clients.github.errors import (
     DIALECT,
     GitHubRefusedError,
@@ -20,38 +19,30 @@ from clients.github.errors import (
     is_rate_limit,
 )
 from clients.github.models import Dispatched, Repository, Run, Workflow
-from clients.transport import Api, Call, Progress, Reply, Transport, print_progress
-from clients.wire import Wire, access
+from clients.transport import Api, Call, Reply
+from clients.wire import Access, ApiClient
 
 # Without the header GitHub means the same version; naming it keeps a change of that default away from us.
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28", "User-Agent": "prefect-fly"}
 
 
-class GitHubClient:
+class GitHubClient(ApiClient):
     """Calls of one token. `repository` arguments are "owner/name"; `workflow` is the file name or numeric id."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._wire = Wire(transport, DIALECT)
+    service = GITHUB
+    dialect = DIALECT
+    unauthorized = GitHubUnauthorizedError
 
-    @classmethod
-    def from_environment(
-        cls, world: World, environ: Mapping[str, str] = os.environ, *, progress: Progress = print_progress
-    ) -> Self:
-        """Return a client for `world`, with the token in GITHUB_TOKEN.
-
-        Raises:
-            GitHubUnauthorizedError: there is no token.
-            WrongWorldError: the address does not belong to `world`.
-        """
-        given = access(GITHUB, world, environ, GitHubUnauthorizedError)
-        api = Api(
+    @staticmethod
+    def api(given: Access) -> Api:
+        """Return what is particular to GitHub."""
+        return Api(
             base_url=given.address,
             title=GITHUB.title,
             headers={**_HEADERS, "Authorization": f"Bearer {given.token}"},
             request_id_header="X-GitHub-Request-Id",
             is_transient=is_rate_limit,
         )
-        return cls(Transport(api, progress=progress))
 
     def login(self) -> str:
         """Return the login that the token acts as; empty for an app's token, which GitHub refuses to tell.

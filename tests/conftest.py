@@ -1,0 +1,61 @@
+"""What a run says while it runs: each failure at once, and, when it is ended from outside, what it was doing.
+
+Without this a run that a time limit ends has said nothing of what failed.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Generator
+from types import FrameType
+
+import pytest
+
+_running: set[str] = set()
+_failed: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen for the end of the time, in the process that reports alone: workers have none to report to."""
+    if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, _ended)
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Remember what is running."""
+    _running.add(nodeid)
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Forget it."""
+    _running.discard(nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> Generator[None, None, None]:
+    """Print a failure when it happens."""
+    yield
+    if report.failed and _reports():
+        _failed.append(f"{report.nodeid} ({report.when})")
+        sys.stderr.write(f"\n=== FAILED {report.nodeid} ({report.when})\n{report.longreprtext}\n\n")
+        sys.stderr.flush()
+
+
+def _reports() -> bool:
+    return signal.getsignal(signal.SIGTERM) is _ended
+
+
+def _ended(_number: int, _frame: FrameType | None) -> None:
+    lines = [
+        "",
+        "=== this run was ended before it was done",
+        f"failed so far: {len(_failed)}",
+        *(f"  {text}" for text in _failed),
+        f"running: {len(_running)}",
+        *(f"  {text}" for text in sorted(_running)),
+        "",
+    ]
+    sys.stderr.write("\n".join(lines))
+    sys.stderr.flush()
+    raise KeyboardInterrupt
