@@ -249,8 +249,12 @@ def test_timeout_inside_prefect(postgres: PostgresServer, fresh_database: str, m
         name_of(fresh_database),
     )
     with session_holding(fresh_database, "LOCK TABLE prefect.alembic_version IN SHARE ROW EXCLUSIVE MODE"):
-        done = migrate(fresh_database, PREFECT_FLY_MIGRATE_TIMEOUT="15")
-        assert "within 15 s" in sentence(done, 18)
+        # How long Prefect takes to get there is the machine's business.
+        for seconds in ("15", "60", "240"):
+            done = migrate(fresh_database, PREFECT_FLY_MIGRATE_TIMEOUT=seconds)
+            assert f"within {seconds} s" in sentence(done, 18)
+            if "upgrading from nothing" in done.stdout:
+                break
         assert "upgrading from nothing" in done.stdout
     assert migrate(fresh_database).returncode == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ CLIENTS = Path(__file__).parent / "clients"
 def flows(program: Program, name: str) -> requests.Response:
     """Ask for all flows with a name's key."""
     headers = {"Authorization": f"Bearer {KEYS[name]}"}
-    return requests.post(f"{program.api_url}/flows/filter", json={}, headers=headers, timeout=20)
+    return requests.post(f"{program.api_url}/flows/filter", json={}, headers=headers, timeout=60)
 
 
 def test_restart_with_a_revoked_key(migrated_database: Callable[[], str], tmp_path: Path) -> None:
@@ -33,9 +32,7 @@ def test_restart_with_a_revoked_key(migrated_database: Callable[[], str], tmp_pa
         key = KEYS["orchestrator"]
         client = program.client_environment(PREFECT_API_KEY=key, PREFECT_API_AUTH_STRING=f"orchestrator:{key}")
         assert result_of(run_client(CLIENTS / "history.py", client)) == {"result": [0, 2, 4]}
-        begun = time.monotonic()
         assert program.stop() == -signal.SIGTERM
-        assert time.monotonic() - begun < 25
     left = {name: key for name, key in KEYS.items() if name != "orchestrator"}
     with running(replace(program, environ={**environ, "PREFECT_FLY_API_KEYS": hashed(left)}, process=None)) as again:
         assert flows(again, "orchestrator").status_code == 401

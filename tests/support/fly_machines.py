@@ -24,7 +24,7 @@ def inputs(**changes: Any) -> dict[str, Any]:
         "endpoints": "sandbox",
         "min_secrets_version": 0,
         "secrets_fingerprint": "f1",
-        "healthy_timeout": 60,
+        "healthy_timeout": 300,
         "adopt": False,
     } | changes
 
@@ -43,7 +43,7 @@ def by_hand(sandbox: Sandbox, name: str = "by-hand", metadata: dict[str, str] | 
     request = MachineRequest(name=name, region="ewr", config=config(metadata=marks, **changes))
     client = client_of(sandbox)
     machine = client.machines.create("shop", request)
-    assert client.machines.wait("shop", machine, "started", seconds=10)
+    assert client.machines.wait("shop", machine, "started", seconds=60)
     return machine.id
 
 
@@ -53,4 +53,4 @@ def update_by_hand(sandbox: Sandbox, machine_id: str, **changes: Any) -> None:
     machine = client.machines.get("shop", machine_id)
     request = MachineRequest(name=machine.name, region=machine.region, config=machine.config | changes)
     updated = client.machines.update("shop", machine, request)
-    assert client.machines.wait("shop", updated, "started", version=updated.instance_id, seconds=10)
+    assert client.machines.wait("shop", updated, "started", version=updated.instance_id, seconds=60)

@@ -92,7 +92,7 @@ def client_of(running: Sandbox, token: str | None = None) -> FlyClient:
     return FlyClient.from_environment(World.SANDBOX, environ, progress=no_progress)
 
 
-def until(done: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(done: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until `done()`; fail after real `seconds`."""
     deadline = time.monotonic() + seconds
     while not done():

@@ -20,8 +20,8 @@ from tests.support.postgres import prefect_url
 from toolchain.prefect_env import prefect_python
 
 SOURCE = Path(__file__).resolve().parents[2] / "docker" / "prefect"
-START_SECONDS = 90.0
-STOP_SECONDS = 30.0
+START_SECONDS = 300.0
+STOP_SECONDS = 120.0
 
 
 def free_port() -> int:
@@ -119,7 +119,7 @@ class Program:
             assert self.process is not None
             assert self.process.poll() is None, self.log
             with suppress(requests.ConnectionError, requests.Timeout):
-                if requests.get(path, timeout=5).ok:
+                if requests.get(path, timeout=60).ok:
                     return
             time.sleep(0.1)
         raise AssertionError(f"not ready in {START_SECONDS} s:\n{self.log}")
@@ -160,7 +160,7 @@ def running(program: Program) -> Iterator[Program]:
 
 
 def run_client(
-    script: Path, environ: Mapping[str, str], *args: str, python: Path | None = None, timeout: float = 90
+    script: Path, environ: Mapping[str, str], *args: str, python: Path | None = None, timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
     """Run a client script with a stock Prefect; it prints one JSON line last."""
     return subprocess.run(

@@ -46,7 +46,7 @@ def stack_config(sandbox: Sandbox, **groups: dict[str, Any]) -> dict[str, Any]:
         },
         "github": {"repository": "captionacc"},
         "image": {"reference": process_image_reference("registry.fly.io", captionacc.SERVER)},
-        "timeouts": {"migrate": 60, "healthy": 60, "redeploy": 60},
+        "timeouts": {"migrate": 300, "healthy": 300, "redeploy": 300},
         "databaseUrl": "postgresql://prefect:pw@127.0.0.1:5432/postgres",
     }
     merged = {key: {**config.get(key, {}), **value} for key, value in groups.items()}

@@ -99,7 +99,7 @@ class World:
         """Return a machine as it is now."""
         return (await self.call("GET", f"/apps/{app}/machines/{machine['id']}")).body
 
-    async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = 120.0) -> None:
         """Poll on real time until something holds."""
         async with asyncio.timeout(seconds):
             while not await true():  # noqa: ASYNC110 - what is polled is on the far side of an API

@@ -105,29 +105,40 @@ def test_an_instance_can_be_asked_for_and_unhealthy_or_cordoned_ones_get_nothing
 
 
 def test_a_rolling_update_of_two_machines_loses_no_request(fly_world: WorldFactory) -> None:
-    """All requests sent while one machine after the other is replaced are answered 200."""
+    """All requests sent while one machine after the other is cordoned, drained and replaced are answered 200."""
 
     async def scenario() -> None:
         async with fly_world("process", resolve_delay=0.0) as world:
             machines = await serving(world, 2)
             url = f"{world.fly.edge.url_of('web')}/"
-            codes: list[int] = []
+            codes: list[list[int]] = [[], []]
             over = asyncio.Event()
 
-            async def load() -> None:
+            async def load(mine: list[int]) -> None:
                 while not over.is_set():
-                    codes.append((await fetch(url))[0])
-                    await asyncio.sleep(0.02)
+                    mine.append((await fetch(url))[0])
 
-            clients = [asyncio.create_task(load()) for _ in range(2)]
+            async def drained() -> None:
+                """Return when every request that was under way when this began has been answered."""
+                before = [len(mine) for mine in codes]
+
+                async def answered() -> bool:
+                    return all(len(mine) > count + 1 for mine, count in zip(codes, before, strict=True))
+
+                await world.until(answered)
+
+            clients = [asyncio.create_task(load(mine)) for mine in codes]
             for machine in machines:
+                await world.call("POST", f"/apps/web/machines/{machine['id']}/cordon")
+                await drained()
                 body = {"config": {**machine["config"], "env": {"NEW": "1"}}}
                 updated = (await world.call("POST", f"/apps/web/machines/{machine['id']}", body)).body
                 await world.call("GET", f"/apps/web/machines/{machine['id']}/wait?version={updated['instance_id']}")
                 await healthy(world, machine)
+                await world.call("POST", f"/apps/web/machines/{machine['id']}/uncordon")
+                await drained()
             over.set()
             await asyncio.gather(*clients)
-            assert len(codes) > 40
-            assert set(codes) == {200}
+            assert {code for mine in codes for code in mine} == {200}
 
     asyncio.run(scenario())

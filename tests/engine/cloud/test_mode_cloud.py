@@ -50,7 +50,7 @@ def test_cloud_is_wired_and_unwired(tmp_path: Path) -> None:
             assert time.monotonic() < deadline, _health(sandbox)
             time.sleep(0.5)
         headers = {"Authorization": f"Bearer {sandbox.cloud.workspace.key}"}
-        runs = requests.post(f"{sandbox.cloud.api_url}/flow_runs/filter", json={}, headers=headers, timeout=30).json()
+        runs = requests.post(f"{sandbox.cloud.api_url}/flow_runs/filter", json={}, headers=headers, timeout=60).json()
         assert [run["state_type"] for run in runs] == ["COMPLETED"]
         assert engine.preview(expect_no_changes=True) == {}
         engine.destroy()

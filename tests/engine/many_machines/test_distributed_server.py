@@ -35,7 +35,7 @@ def stop_by_hand(sandbox: Sandbox, machine: str) -> None:
     """Stop a server machine as a person with a token would."""
     env = sandbox.env()
     url = f"{env['FLY_FLAPS_BASE_URL']}/v1/apps/{captionacc.SERVER}/machines/{machine}/stop"
-    requests.post(url, headers={"Authorization": f"Bearer {env['FLY_API_TOKEN']}"}, timeout=30).raise_for_status()
+    requests.post(url, headers={"Authorization": f"Bearer {env['FLY_API_TOKEN']}"}, timeout=60).raise_for_status()
 
 
 def test_a_distributed_server_serves_and_survives_the_loss_of_a_machine(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_distributed_server_serves_and_survives_the_loss_of_a_machine(tmp_path
         wait_for(sandbox, ("healthy", "COMPLETED"))
         first = machines[0]
         stop_by_hand(sandbox, first.id)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             assert sandbox.status()["orchestrator"]["health"] is not None
             time.sleep(1)

@@ -31,14 +31,14 @@ async def main() -> None:
     async with get_client() as client:
         # The server may hold other tests' deployments: this one is waited for by name.
         ours = None
-        for _ in range(300):
+        for _ in range(1500):
             with contextlib.suppress(ObjectNotFound):
                 ours = await client.read_deployment_by_name("served/here")
                 break
             await asyncio.sleep(0.2)
-        triggered = await run_deployment("served/here", parameters={"word": "triggered"}, timeout=60, as_subflow=False)
+        triggered = await run_deployment("served/here", parameters={"word": "triggered"}, timeout=300, as_subflow=False)
         names = {}
-        for _ in range(300):
+        for _ in range(1500):
             runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(state={"name": {"any_": ["Completed"]}}))
             names = {
                 ("scheduled" if run.auto_scheduled else "triggered")

@@ -27,7 +27,7 @@ def poll() -> None:
         header = {"Authorization": "Basic " + base64.b64encode(AUTH.encode()).decode()}
         request = urllib.request.Request(f"{URL}/flows/filter", data=b"{}", headers=header)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=2):  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60):  # noqa: S310
                 state = "healthy"
         except (urllib.error.URLError, OSError):
             state = "unhealthy"

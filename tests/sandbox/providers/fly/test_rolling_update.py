@@ -60,7 +60,7 @@ class Load:
 
     def _ask(self) -> None:
         try:
-            answer = requests.get(self._url, timeout=10)
+            answer = requests.get(self._url, timeout=60)
             self.answers[f"{answer.status_code} {answer.text}"] += 1
         except requests.RequestException as error:
             self.answers[type(error).__name__] += 1

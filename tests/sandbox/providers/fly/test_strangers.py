@@ -33,7 +33,7 @@ def clone(sandbox: Sandbox) -> str:
     original = client.machines.list("shop")[0]
     request = MachineRequest(name="young-glade-42", region="ewr", config=original.config)
     machine = client.machines.create("shop", request)
-    assert client.machines.wait("shop", machine, "started", seconds=10)
+    assert client.machines.wait("shop", machine, "started", seconds=60)
     return machine.id
 
 

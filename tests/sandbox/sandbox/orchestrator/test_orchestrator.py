@@ -76,7 +76,7 @@ class Orchestrator:
 
     def health(self) -> dict[str, Any]:
         """Return the answer of /health, which must come at once."""
-        with urllib.request.urlopen(self.url, timeout=2) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.url, timeout=60) as answer:  # noqa: S310 - loopback
             body: dict[str, Any] = json.load(answer)
             return body
 
@@ -131,7 +131,7 @@ def test_ephemeral(tmp_path: Path) -> None:
         assert done["flows"] == {"mode": "ephemeral", "last_run": "COMPLETED"}
         assert _prefect("not_configured")(done)
         assert "Starting temporary server" in app.log.read_text()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while _children(app.process.pid):
             assert time.monotonic() < deadline, "the flows' process was not done after its one run"
             time.sleep(0.1)
@@ -213,7 +213,7 @@ def test_killed_leaves_nothing(cloud: LiveCloud, tmp_path: Path) -> None:
         assert children
         app.process.kill()
         app.process.wait(5)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while any(Path(f"/proc/{child}").exists() for child in children):
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -29,7 +29,7 @@ def dispatch(sb: Sandbox) -> int:
         url,
         json={"ref": "main", "return_run_details": True},
         headers={"Authorization": f"Bearer {env['GITHUB_TOKEN']}"},
-        timeout=10,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
     number = answer.json()["workflow_run_id"]
@@ -47,7 +47,7 @@ def conclusion(sb: Sandbox, number: int) -> str:
 def component(sb: Sandbox) -> str | None:
     """Return what the orchestrator says of Prefect, through the edge."""
     try:
-        health = requests.get(f"{sb.edge_url(ORCHESTRATOR)}/health", timeout=5).json()
+        health = requests.get(f"{sb.edge_url(ORCHESTRATOR)}/health", timeout=60).json()
     except (requests.ConnectionError, ValueError):
         return None
     state = health["components"]["prefect"]
