@@ -93,3 +93,9 @@ async def lifespan(gate: Gate) -> Message:
     exchange = Exchange([{"type": "lifespan.startup"}])
     await gate({"type": "lifespan"}, exchange.receive, exchange.send)
     return exchange.sent[0]
+
+
+def request(path: str, authorization: bytes, agent: bytes) -> Scope:
+    """A GET request's scope."""
+    headers = [(b"authorization", authorization), (b"user-agent", agent)]
+    return {"type": "http", "method": "GET", "path": path, "headers": headers, "client": ("127.0.0.1", 1)}
