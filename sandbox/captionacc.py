@@ -9,8 +9,9 @@ from __future__ import annotations
 from sandbox.core.clock import Clock
 from sandbox.fly import Fly
 from sandbox.fly.models import Machine
-from sandbox.github.models import GitHubState, Run, Workflow
+from sandbox.github.models import Run, Workflow
 from sandbox.github.runs import RunHook
+from sandbox.github.state import GitHubState
 
 ORGANISATION = "captionacc"
 REPOSITORY = "captionacc/captionacc"

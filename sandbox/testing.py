@@ -19,7 +19,8 @@ from sandbox.cloud.service import Cloud
 from sandbox.core.clock import Clock
 from sandbox.core.faults import Faults
 from sandbox.fly import Fly, FlyOptions
-from sandbox.github.models import GitHubState, Run
+from sandbox.github.models import Run
+from sandbox.github.state import GitHubState
 from sandbox.images import Images
 from sandbox.machines.emulated import EmulatedDriver
 from sandbox.postgres import PostgresServer

@@ -6,6 +6,7 @@ import json
 
 from aiohttp import web
 
+_JSON = "application/json"
 _DOCUMENTATION = "https://docs.github.com/rest"
 
 
@@ -16,22 +17,33 @@ def answer(status: int, message: str) -> web.Response:
 
 def not_found() -> web.HTTPNotFound:
     """Nothing of that name, or nothing that this token may see."""
-    return web.HTTPNotFound(text=json.dumps(_body(404, "Not Found")), content_type="application/json")
+    return web.HTTPNotFound(text=json.dumps(_body(404, "Not Found")), content_type=_JSON)
 
 
 def unprocessable(message: str) -> web.HTTPUnprocessableEntity:
     """The request is well-formed and means nothing here."""
-    return web.HTTPUnprocessableEntity(text=json.dumps(_body(422, message)), content_type="application/json")
+    return web.HTTPUnprocessableEntity(text=json.dumps(_body(422, message)), content_type=_JSON)
 
 
 def bad_request(message: str) -> web.HTTPBadRequest:
     """The body is not what the call takes."""
-    return web.HTTPBadRequest(text=json.dumps(_body(400, message)), content_type="application/json")
+    return web.HTTPBadRequest(text=json.dumps(_body(400, message)), content_type=_JSON)
 
 
 def conflict(message: str) -> web.HTTPConflict:
     """There is one already."""
-    return web.HTTPConflict(text=json.dumps(_body(409, message)), content_type="application/json")
+    return web.HTTPConflict(text=json.dumps(_body(409, message)), content_type=_JSON)
+
+
+def moved(method: str, location: str) -> web.HTTPMovedPermanently | web.HTTPTemporaryRedirect:
+    """The repository has another name now; 301 is for GET alone, because clients take it for leave to change the method."""
+    if method in {"GET", "HEAD"}:
+        return web.HTTPMovedPermanently(location, text=_moved("Moved Permanently", location), content_type=_JSON)
+    return web.HTTPTemporaryRedirect(location, text=_moved("Temporary Redirect", location), content_type=_JSON)
+
+
+def _moved(message: str, location: str) -> str:
+    return json.dumps({"message": message, "url": location, "documentation_url": _DOCUMENTATION})
 
 
 def _body(status: int, message: str) -> dict[str, str]:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from sandbox.core.clock import Clock
-from sandbox.github.models import GitHubState, Repository, Run, Script, Status, Workflow
+from sandbox.github.models import Repository, Run, Script, Status, Workflow
+from sandbox.github.state import GitHubState
 
 Changed = Callable[[], None]
 

@@ -11,9 +11,9 @@ from aiohttp import web
 from sandbox.core.core import Core
 from sandbox.core.service import Service, bearer_token, same_token
 from sandbox.github import errors, wire
-from sandbox.github.models import GitHubState
 from sandbox.github.runs import Runner
-from sandbox.github.vaults import Vaults
+from sandbox.github.state import GitHubState
+from sandbox.github.vaults import NUMBERED, REPOSITORY, Vaults
 from sandbox.github.workflows import Workflows
 
 Fill = Callable[[GitHubState], None]
@@ -93,26 +93,27 @@ class GitHub(Service):
         found = [
             *vaults.routes(),
             *workflows.routes(),
-            ("GET", "/repos/{owner}/{repo}", repository),
-            ("GET", "/repos/{owner}/{repo}/branches/{branch}", branch),
+            ("GET", REPOSITORY, repository),
+            ("GET", f"{REPOSITORY}/branches/{{branch}}", branch),
             ("GET", "/user", self._user),
             ("GET", "/users/{login}", self._organisation),
             ("GET", "/orgs/{login}", self._organisation),
             ("GET", "/rate_limit", self._rate_limit),
         ]
+        found += [(method, path.replace(REPOSITORY, NUMBERED), do) for method, path, do in found if REPOSITORY in path]
         yield from (web.route(method, prefix + path, do) for prefix in _PREFIXES for method, path, do in found)
         yield web.post("/_sandbox/github/script", self._script)
         yield web.post("/_sandbox/github/approve/{run}", self._approve)
+        yield web.post("/_sandbox/github/move", self._move)
 
     async def _user(self, _request: web.Request) -> web.Response:
         return web.json_response({"login": wire.LOGIN, "id": 1, "type": "User"})
 
     async def _organisation(self, request: web.Request) -> web.Response:
-        login = request.match_info["login"]
-        number = self.state.organisations.get(login)
-        if number is None:
+        login = self.state.organisation(request.match_info["login"])
+        if login is None:
             raise errors.not_found()
-        return web.json_response(wire.organisation(login, number))
+        return web.json_response(wire.organisation(login, self.state.organisations[login]))
 
     async def _rate_limit(self, _request: web.Request) -> web.Response:
         core = {"limit": _HOURLY, "remaining": _HOURLY, "reset": int(self.clock.time()) + 3600, "used": 0}
@@ -129,6 +130,16 @@ class GitHub(Service):
         except (json.JSONDecodeError, TypeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"ok": True})
+
+    async def _move(self, request: web.Request) -> web.Response:
+        """Rename or transfer a repository: `{"repository": "owner/name", "to": "owner/other"}`."""
+        try:
+            body = await request.json()
+            moved = self.state.move(body["repository"], body["to"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        self.core.store.save()
+        return web.json_response({"id": moved.id, "full_name": moved.full_name})
 
     async def _approve(self, request: web.Request) -> web.Response:
         approved = request.query.get("approved", "true") == "true"

@@ -12,9 +12,14 @@ from aiohttp import web
 from sandbox.core.clock import Clock
 from sandbox.core.service import read_json
 from sandbox.github import errors, query, wire
-from sandbox.github.models import GitHubState, Repository, Variable, Vault
+from sandbox.github.models import Repository, Variable, Vault
+from sandbox.github.state import GitHubState
 
 Route = tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]
+
+REPOSITORY = "/repos/{owner}/{repo}"
+NUMBERED = "/repositories/{number}"
+"""Where redirects lead, and what go-github's older releases use in calls for environments."""
 
 _Item = TypeVar("_Item")
 
@@ -66,53 +71,66 @@ class Vaults:
     def routes(self) -> list[Route]:
         """Return method, path below the API's root, and handler."""
         found: list[Route] = []
-        # go-github's older releases name a repository by number in its environments' calls.
-        for owner in ("/repos/{owner}/{repo}", "/repositories/{number}"):
-            for vault in ("/actions/secrets", "/environments/{environment}/secrets"):
-                place = owner + vault
-                found += [
-                    ("GET", place, self._list_secrets),
-                    ("GET", f"{place}/public-key", self._public_key),
-                    ("GET", f"{place}/{{name}}", self._get_secret),
-                    ("PUT", f"{place}/{{name}}", self._put_secret),
-                    ("DELETE", f"{place}/{{name}}", self._delete_secret),
-                ]
-        repository = "/repos/{owner}/{repo}"
+        for vault in ("/actions/secrets", "/environments/{environment}/secrets"):
+            place = f"{REPOSITORY}{vault}"
+            found += [
+                ("GET", place, self._list_secrets),
+                ("GET", f"{place}/public-key", self._public_key),
+                ("GET", f"{place}/{{name}}", self._get_secret),
+                ("PUT", f"{place}/{{name}}", self._put_secret),
+                ("DELETE", f"{place}/{{name}}", self._delete_secret),
+            ]
         return [
             *found,
-            ("GET", f"{repository}/actions/variables", self._list_variables),
-            ("POST", f"{repository}/actions/variables", self._create_variable),
-            ("GET", f"{repository}/actions/variables/{{name}}", self._get_variable),
-            ("PATCH", f"{repository}/actions/variables/{{name}}", self._change_variable),
-            ("DELETE", f"{repository}/actions/variables/{{name}}", self._delete_variable),
-            ("GET", f"{repository}/environments", self._list_environments),
-            ("GET", f"{repository}/environments/{{environment}}", self._get_environment),
-            ("PUT", f"{repository}/environments/{{environment}}", self._put_environment),
-            ("DELETE", f"{repository}/environments/{{environment}}", self._delete_environment),
+            ("GET", f"{REPOSITORY}/actions/variables", self._list_variables),
+            ("POST", f"{REPOSITORY}/actions/variables", self._create_variable),
+            ("GET", f"{REPOSITORY}/actions/variables/{{name}}", self._get_variable),
+            ("PATCH", f"{REPOSITORY}/actions/variables/{{name}}", self._change_variable),
+            ("DELETE", f"{REPOSITORY}/actions/variables/{{name}}", self._delete_variable),
+            ("GET", f"{REPOSITORY}/environments", self._list_environments),
+            ("GET", f"{REPOSITORY}/environments/{{environment}}", self._get_environment),
+            ("PUT", f"{REPOSITORY}/environments/{{environment}}", self._put_environment),
+            ("DELETE", f"{REPOSITORY}/environments/{{environment}}", self._delete_environment),
         ]
 
     def repository(self, request: web.Request) -> Repository:
-        """Return the repository that the path names.
+        """Return the repository that the path names, in whatever case, or by its number.
 
         Raises:
+            aiohttp.web.HTTPRedirection: the name is an old one of a repository that was renamed or transferred.
             aiohttp.web.HTTPNotFound: there is none.
         """
         where = request.match_info
+        if "number" in where:
+            return self._numbered(where["number"])
+        full_name = f"{where['owner']}/{where['repo']}".lower()
+        if full_name in self._state.moved:
+            moved = self._numbered(str(self._state.moved[full_name]))
+            path = request.rel_url.raw_path
+            root, _, tail = path.partition(f"/{where['owner']}/{where['repo']}")
+            url = request.url.with_path(f"{root.removesuffix('/repos')}/repositories/{moved.id}{tail}", encoded=True)
+            raise errors.moved(request.method, str(url.with_query(request.query)))
+        if full_name not in self._state.repositories:
+            raise errors.not_found()
+        return self._state.repositories[full_name]
+
+    def _numbered(self, number: str) -> Repository:
         for each in self._state.repositories.values():
-            if "number" in where and where["number"] == str(each.id):
-                return each
-            if "repo" in where and each.full_name.lower() == f"{where['owner']}/{where['repo']}".lower():
+            if number == str(each.id):
                 return each
         raise errors.not_found()
 
     def _vault(self, request: web.Request) -> Vault:
         repository = self.repository(request)
-        environment = request.match_info.get("environment")
-        if environment is None:
+        if "environment" not in request.match_info:
             return repository.vault
-        if environment not in repository.environments:
+        return repository.environments[self._environment(request)]
+
+    def _environment(self, request: web.Request) -> str:
+        found = self.repository(request).environment(request.match_info["environment"])
+        if found is None:
             raise errors.not_found()
-        return repository.environments[environment]
+        return found
 
     async def _list_secrets(self, request: web.Request) -> web.Response:
         return _listed(request, "secrets", self._vault(request).secrets, wire.secret)
@@ -187,18 +205,17 @@ class Vaults:
         return web.json_response({"total_count": len(names), "environments": listed}, headers=headers)
 
     async def _get_environment(self, request: web.Request) -> web.Response:
-        self._vault(request)
+        name = self._environment(request)
         names = list(self.repository(request).environments)
-        name = request.match_info["environment"]
         return web.json_response(wire.environment(name, names.index(name) + 1))
 
     async def _put_environment(self, request: web.Request) -> web.Response:
-        self.repository(request).environments.setdefault(request.match_info["environment"], Vault())
+        repository, name = self.repository(request), request.match_info["environment"]
+        repository.environments.setdefault(repository.environment(name) or name, Vault())
         return await self._get_environment(request)
 
     async def _delete_environment(self, request: web.Request) -> web.Response:
-        self._vault(request)
-        del self.repository(request).environments[request.match_info["environment"]]
+        del self.repository(request).environments[self._environment(request)]
         return web.Response(status=204)
 
 

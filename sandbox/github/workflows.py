@@ -8,9 +8,10 @@ from aiohttp import web
 
 from sandbox.core.clock import Clock
 from sandbox.github import errors, query, wire
-from sandbox.github.models import GitHubState, Repository, Run, Workflow
+from sandbox.github.models import Repository, Run, Workflow
 from sandbox.github.runs import Runner
-from sandbox.github.vaults import Route, Vaults, body_of
+from sandbox.github.state import GitHubState
+from sandbox.github.vaults import REPOSITORY, Route, Vaults, body_of
 
 _DISPATCH_FIELDS = {"ref", "inputs"}
 # From this version of the API on, a dispatch answers with the run without being asked.
@@ -28,7 +29,7 @@ class Workflows:
 
     def routes(self) -> list[Route]:
         """Return method, path below the API's root, and handler."""
-        actions = "/repos/{owner}/{repo}/actions"
+        actions = f"{REPOSITORY}/actions"
         return [
             ("GET", f"{actions}/workflows", self._list_workflows),
             ("GET", f"{actions}/workflows/{{workflow}}", self._get_workflow),

@@ -13,8 +13,8 @@ from nacl.public import PublicKey, SealedBox
 
 from sandbox.core.clock import Clock
 from sandbox.core.core import Core
-from sandbox.github.models import GitHubState
 from sandbox.github.service import GitHub
+from sandbox.github.state import GitHubState
 
 TOKEN = "token-of-this-test"
 REPO = "/repos/captionacc/captionacc"

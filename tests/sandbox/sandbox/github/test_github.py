@@ -7,7 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox.github.models import GitHubState, Run, Workflow
+from sandbox.github.models import Run, Workflow
+from sandbox.github.state import GitHubState
 from tests.sandbox.sandbox.github.caller import DISPATCH, REPO, RUNS, TOKEN, Caller, run, until
 
 
