@@ -36,7 +36,7 @@ def conflict(message: str) -> web.HTTPConflict:
 
 
 def moved(method: str, location: str) -> web.HTTPMovedPermanently | web.HTTPTemporaryRedirect:
-    """The repository has another name now; 301 is for GET alone, because clients take it for leave to change the method."""
+    """The repository has another name now; 301 is for GET alone: clients may change the method of anything else."""
     if method in {"GET", "HEAD"}:
         return web.HTTPMovedPermanently(location, text=_moved("Moved Permanently", location), content_type=_JSON)
     return web.HTTPTemporaryRedirect(location, text=_moved("Temporary Redirect", location), content_type=_JSON)
