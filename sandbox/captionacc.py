@@ -6,9 +6,11 @@ and a secret of somebody else's, an account at Better Stack without monitors.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sandbox.core.clock import Clock
 from sandbox.fly import Fly
-from sandbox.fly.models import Machine
+from sandbox.fly.models import App, Machine
 from sandbox.github.models import Run, Workflow
 from sandbox.github.runs import RunHook
 from sandbox.github.state import GitHubState
@@ -26,6 +28,9 @@ _OWN_SECRETS: dict[str, str | None] = {
     "SUPABASE_SERVICE_KEY": "sandbox-supabase-service-key",
     "MODAL_TOKEN_SECRET": "sandbox-modal-token-secret",
 }
+_CHECK = {"interval": "5s", "timeout": "5s", "grace_period": "5s", "path": "/health"}
+_RELEASE = "fly_release_version"
+"""Metadata by which flyctl knows a machine's release, and with it which secrets have been deployed."""
 _DEPLOY_SECONDS = 120.0
 
 
@@ -50,16 +55,39 @@ async def fill_fly(fly: Fly, environment: dict[str, str]) -> Machine:
     for kind in ("shared_v4", "v6"):
         fly.state.add_address(app, kind)
     fly.set_secrets(ORCHESTRATOR, dict(_OWN_SECRETS))
-    return await _create(fly, environment)
+    release = fly.state.add_release(app, ORCHESTRATOR_IMAGE, _fly_toml(environment))
+    machine = await _create(fly, environment, release["version"])
+    fly.state.finish_release(release, "complete")
+    return machine
 
 
-async def _create(fly: Fly, environment: dict[str, str]) -> Machine:
-    check = {"type": "http", "interval": "5s", "timeout": "5s", "grace_period": "5s", "path": "/health"}
+def _fly_toml(environment: dict[str, str]) -> dict[str, Any]:
+    """Return the orchestrator's fly.toml as `fly deploy` keeps it with a release."""
+    return {
+        "app": ORCHESTRATOR,
+        "primary_region": "ewr",
+        "kill_signal": "SIGINT",
+        "kill_timeout": "10s",
+        "build": {"image": ORCHESTRATOR_IMAGE},
+        "env": {"PORT": str(ORCHESTRATOR_PORT), **environment},
+        "http_service": {
+            "internal_port": ORCHESTRATOR_PORT,
+            "force_https": True,
+            "auto_stop_machines": "off",
+            "auto_start_machines": True,
+            "min_machines_running": 1,
+            "checks": [{"method": "GET", **_CHECK}],
+        },
+        "vm": [{"cpu_kind": "shared", "cpus": 1, "memory": "1024mb"}],
+    }
+
+
+async def _create(fly: Fly, environment: dict[str, str], release: int) -> Machine:
     config = {
         "image": ORCHESTRATOR_IMAGE,
         "env": {"FLY_PROCESS_GROUP": "app", "PRIMARY_REGION": "ewr", "PORT": str(ORCHESTRATOR_PORT), **environment},
         "guest": {"cpu_kind": "shared", "cpus": 1, "memory_mb": 1024},
-        "metadata": {"fly_platform_version": "v2", "fly_process_group": "app", "fly_release_version": "1"},
+        "metadata": {"fly_platform_version": "v2", "fly_process_group": "app", _RELEASE: str(release)},
         "services": [
             {
                 "protocol": "tcp",
@@ -71,7 +99,7 @@ async def _create(fly: Fly, environment: dict[str, str]) -> Machine:
                     {"port": 80, "handlers": ["http"], "force_https": True},
                     {"port": 443, "handlers": ["http", "tls"]},
                 ],
-                "checks": [check],
+                "checks": [{"type": "http", **_CHECK}],
             }
         ],
         "stop_config": {"signal": "SIGINT", "timeout": "10s"},
@@ -89,19 +117,32 @@ def deploying(fly: Fly, clock: Clock, environment: dict[str, str]) -> RunHook:
         app = fly.state.apps.get(ORCHESTRATOR)
         if app is None:
             return "failure"
-        if not app.live_machines:
-            await _create(fly, environment)
-        else:
-            for machine in app.live_machines:
-                await fly.update_machine(machine)
-        deadline = clock.time() + _DEPLOY_SECONDS
-        while not all(healthy(machine) for machine in app.live_machines):
-            if clock.time() > deadline:
-                return "failure"
-            await clock.sleep(0.2)
-        return "success"
+        release = fly.state.add_release(app, ORCHESTRATOR_IMAGE, _fly_toml(environment))
+        await _deploy(fly, app, environment, release["version"])
+        done = await _all_healthy(app, clock)
+        fly.state.finish_release(release, "complete" if done else "failed")
+        return "success" if done else "failure"
 
     return on_run
+
+
+async def _deploy(fly: Fly, app: App, environment: dict[str, str], release: int) -> None:
+    """Give every machine the app's current secrets with its own config, or make one when there is none."""
+    if not app.live_machines:
+        await _create(fly, environment, release)
+        return
+    for machine in app.live_machines:
+        metadata = {**(machine.config.get("metadata") or {}), _RELEASE: str(release)}
+        await fly.update_machine(machine, config={**machine.config, "metadata": metadata})
+
+
+async def _all_healthy(app: App, clock: Clock) -> bool:
+    deadline = clock.time() + _DEPLOY_SECONDS
+    while not all(healthy(machine) for machine in app.live_machines):
+        if clock.time() > deadline:
+            return False
+        await clock.sleep(0.2)
+    return True
 
 
 def healthy(machine: Machine) -> bool:

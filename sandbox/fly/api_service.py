@@ -13,7 +13,6 @@ from sandbox.fly.graphql import NotServedError, answer
 from sandbox.fly.graphql_root import Root
 from sandbox.fly.logs import line_json
 from sandbox.fly.machines_service import FlyService
-from sandbox.fly.models import new_ulid
 from sandbox.fly.wire import organization_number
 
 
@@ -84,19 +83,10 @@ class ApiService(FlyService):
         body = await body_of(request)
         tokens = self.calls.tokens(request)
         app = self.calls.state.app(tokens, str(body.get("app_name")))
-        release = {
-            "id": new_ulid(),
-            "version": len(app.releases) + 1,
-            "stable": True,
-            "in_progress": True,
-            "status": "pending",
-            "strategy": body.get("strategy") or "ROLLING",
-            "user": tokens[0].user,
-            "created_at": self.clock.rfc3339(),
-            "image_ref": body.get("image") or "",
-            "definition": body.get("definition"),
-        }
-        app.releases.insert(0, release)
+        image, strategy = str(body.get("image") or ""), body.get("strategy")
+        release = self.calls.state.add_release(
+            app, image, body.get("definition"), user=tokens[0].user, strategy=strategy
+        )
         return web.json_response({"release": _shown(release)}, status=201)
 
     async def update_release(self, request: web.Request) -> web.Response:
@@ -106,8 +96,7 @@ class ApiService(FlyService):
             for release in app.releases:
                 if release["id"] == wanted:
                     self.calls.state.app(self.calls.tokens(request), app.name)
-                    release["status"] = (await body_of(request)).get("status")
-                    release["in_progress"] = release["status"] in {"pending", "running"}
+                    self.calls.state.finish_release(release, str((await body_of(request)).get("status")))
                     return web.json_response(_shown(release))
         raise NotFound("release not found")
 

@@ -12,10 +12,10 @@ from sandbox.fly.models import App, Machine, Version, new_ulid
 from sandbox.fly.network import LoopbackBlock
 from sandbox.fly.normalise import normalise
 from sandbox.fly.record import Surroundings
-from sandbox.fly.state import REGIONS, FlyState
+from sandbox.fly.regions import NEAREST, REGIONS
+from sandbox.fly.state import FlyState
 from sandbox.machines.driver import ImageNotFoundError
 
-_DEFAULT_REGION = "ewr"
 _DESTROYED_KEPT = 20
 _VERSIONS_KEPT = 20
 
@@ -47,7 +47,7 @@ class Fleet:
             Unprocessable: the name is taken, the region unknown, the organization's limit reached.
         """
         config = normalise(request.get("config") or {})
-        region = request.get("region") or _DEFAULT_REGION
+        region = request.get("region") or NEAREST
         if region not in REGIONS:
             raise Unprocessable(f'region "{region}" not found')
         digest = await self._resolve(config["image"])

@@ -11,11 +11,11 @@ from typing import Any
 
 from sandbox.fly.calls import Calls
 from sandbox.fly.errors import NotFound
+from sandbox.fly.graphql_tokens import AccessTokens, user
 from sandbox.fly.models import Address, App, Machine, Token
+from sandbox.fly.regions import nearest_region
 from sandbox.fly.wire import app_json, organization_number
 from sandbox.machines.driver import ImageNotFoundError
-
-_NEAREST = {"code": "ewr", "name": "Secaucus, NJ (US)", "gatewayAvailable": True, "deprecated": False}
 
 
 class Root:
@@ -25,6 +25,7 @@ class Root:
         self._calls = calls
         self._state = calls.state
         self._tokens = tokens
+        self._access = AccessTokens(calls.state, calls.clock, tokens)
 
     def object(self) -> Mapping[str, Any]:
         """Return the fields of the schema's `Queries` and `Mutations`."""
@@ -32,15 +33,17 @@ class Root:
             "allocateIpAddress": self._allocate_address,
             "releaseIpAddress": self._release_address,
             "deleteApp": self._delete_app,
+            "createLimitedAccessToken": self._access.create,
+            "deleteLimitedAccessToken": self._access.delete,
             "app": self._app,
             "apps": self._apps,
             "appNameAvailable": lambda name: name not in self._state.apps,
             "organization": self._organization,
             "organizations": self._organizations,
-            "viewer": {"__typename": "User", **_user(self._tokens[0].user)},
+            "viewer": {"__typename": "User", **user(self._tokens[0].user)},
             "addOns": _nothing,
             "latestImageDetails": self._latest_image,
-            "nearestRegion": _NEAREST,
+            "nearestRegion": lambda **_: nearest_region(),
         }
 
     def _app(self, name: str = "", internalId: str = "") -> Mapping[str, Any]:  # noqa: N803 - GraphQL's spelling
@@ -72,8 +75,14 @@ class Root:
             "viewerRole": "admin",
             "remoteBuilderImage": "",
             "remoteBuilderApp": None,
+            "members": lambda **_: {"edges": [self._member()]},
+            "limitedAccessTokens": lambda **_: self._access.of_organization(slug),
             "addOns": _nothing,
         }
+
+    def _member(self) -> dict[str, Any]:
+        joined = self._calls.clock.rfc3339(0.0)
+        return {"cursor": "MQ", "joinedAt": joined, "node": user(self._tokens[0].user), "role": "ADMIN"}
 
     def _app_object(self, app: App) -> dict[str, Any]:
         shared = [address.ip for address in app.addresses if address.shared]
@@ -105,6 +114,7 @@ class Root:
             "releasesUnprocessed": functools.partial(self._releases, app),
             "image": self._image,
             "certificates": _nothing,
+            "limitedAccessTokens": lambda **_: self._access.of_app(app),
             "addOns": _nothing,
         }
 
@@ -140,7 +150,7 @@ class Root:
             "status": release["status"],
             "stable": release["stable"],
             "inProgress": release["in_progress"],
-            "user": _user(release["user"]),
+            "user": user(release["user"]),
             "createdAt": release["created_at"],
             "imageRef": release["image_ref"],
             "configDefinition": release.get("definition") or {},
@@ -192,10 +202,6 @@ class Root:
         app = self._state.app(self._tokens, appId)
         await self._calls.remove_app(app)
         return {"organization": self._organization(slug=app.org)}
-
-
-def _user(email: str) -> dict[str, Any]:
-    return {"id": "user", "email": email, "name": email, "enablePaidHobby": True}
 
 
 def _nothing(**_: Any) -> Mapping[str, Any]:

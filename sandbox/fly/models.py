@@ -34,6 +34,8 @@ class Token:
     apps: list[str] | None = None
     token_id: str = field(default_factory=new_ulid)
     user: str = "sandbox@example.com"
+    name: str = "sandbox"
+    created_at: float = 0.0
 
     def covers(self, org: str, app: str) -> bool:
         """Tell whether it may act on this app."""

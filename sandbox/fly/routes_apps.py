@@ -8,6 +8,7 @@ from aiohttp import web
 
 from sandbox.fly.calls import Calls, answering, body_of, flag
 from sandbox.fly.errors import BadRequest, Forbidden, NotFound, PreconditionFailed, Unprocessable
+from sandbox.fly.regions import regions_json
 from sandbox.fly.wire import address_json, app_json, token_json
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,61}[a-z0-9]|[a-z]")
@@ -32,7 +33,10 @@ class AppRoutes:
             web.get("/v1/apps/{app}/ip_assignments", answering(self.list_addresses)),
             web.post("/v1/apps/{app}/ip_assignments", answering(self.assign_address)),
             web.delete("/v1/apps/{app}/ip_assignments/{ip}", answering(self.release_address)),
+            web.get("/v1/apps/{app}/certificates", answering(self.list_certificates)),
+            web.get("/v1/apps/{app}/volumes", answering(self.list_volumes)),
             web.get("/v1/tokens/current", answering(self.current_tokens)),
+            web.get("/v1/platform/regions", answering(self.regions)),
         ]
 
     async def list_all(self, request: web.Request) -> web.Response:
@@ -115,3 +119,17 @@ class AppRoutes:
     async def current_tokens(self, request: web.Request) -> web.Response:
         """Return what the caller's tokens cover."""
         return web.json_response({"tokens": [token_json(token) for token in self._calls.tokens(request)]})
+
+    async def list_certificates(self, request: web.Request) -> web.Response:
+        """Return an app's certificates: none, the edge speaks no TLS."""
+        self._calls.app(request)
+        return web.json_response({"certificates": [], "next_cursor": "", "total_count": 0})
+
+    async def list_volumes(self, request: web.Request) -> web.Response:
+        """Return an app's volumes: none."""
+        self._calls.app(request)
+        return web.json_response([])
+
+    async def regions(self, _request: web.Request) -> web.Response:
+        """Return the regions."""
+        return web.json_response(regions_json())

@@ -18,14 +18,12 @@ from sandbox.fly.models import (
     Token,
     app_from_json,
     new_machine_id,
+    new_ulid,
     to_json,
 )
 
 SECRETS_LAG = 2.0  # seconds until secrets reach machines that do not ask for their version
 _HISTORY_KEPT = 50
-REGIONS = frozenset(
-    "ams arn bom cdg dfw ewr fra gru iad jnb lax lhr nrt ord sin sjc syd yyz".split()  # noqa: SIM905 - one line, not 18
-)
 
 
 @dataclass(kw_only=True)
@@ -132,9 +130,10 @@ class FlyState:
         self.apps[name] = app
         return app
 
-    def add_token(self, org: str, apps: list[str] | None = None) -> Token:
+    def add_token(self, org: str, apps: list[str] | None = None, name: str = "sandbox") -> Token:
         """Mint a token."""
-        token = Token(value=f"sandbox_{randomness.token_urlsafe(24)}", org=org, apps=apps)
+        value = f"sandbox_{randomness.token_urlsafe(24)}"
+        token = Token(value=value, org=org, apps=apps, name=name, created_at=self.clock.time())
         self.tokens.append(token)
         return token
 
@@ -151,6 +150,36 @@ class FlyState:
         address = Address(ip=ip, kind=kind, created_at=self.clock.time())
         app.addresses.append(address)
         return address
+
+    def add_release(self, app: App, image: str, definition: Any, **given: Any) -> dict[str, Any]:
+        """Note that a release of an app has begun, and return it: the newest stands first.
+
+        Args:
+            app: what is released.
+            image: its reference.
+            definition: the app's fly.toml as JSON; flyctl reads it back in later commands.
+            given: `user` and `strategy`.
+        """
+        release = {
+            "id": new_ulid(),
+            "version": len(app.releases) + 1,
+            "stable": True,
+            "in_progress": True,
+            "status": "pending",
+            "strategy": given.get("strategy") or "ROLLING",
+            "user": given.get("user") or "sandbox@example.com",
+            "created_at": self.clock.rfc3339(),
+            "image_ref": image,
+            "definition": definition,
+        }
+        app.releases.insert(0, release)
+        return release
+
+    @staticmethod
+    def finish_release(release: dict[str, Any], status: str) -> None:
+        """Note how a release went: complete, failed, or still pending or running."""
+        release["status"] = status
+        release["in_progress"] = status in {"pending", "running"}
 
     def set_secrets(self, app: App, values: dict[str, str | None]) -> int:
         """Set and (for None) remove secrets and return the app's new version, even when nothing has changed."""

@@ -89,12 +89,15 @@ class Supervisor:
             self.program = None
 
     async def _boot(self, source: str) -> None:
+        # As on Fly there are lines before the program prints any: `fly logs --no-tail` waits for the first.
+        self._record.say(f"Pulling container image {self._machine.config['image']}")
         await self._clock.sleep(self._around.boot_seconds)
         try:
             self.program = await self._boot_whole(launch_of(self._machine))
         except BootError as problem:
             self._record.failed_to_start(str(problem))
             return
+        self._record.say(f"Machine started in {self._around.boot_seconds:g}s")
         self._record.started(source)
         self._watch = asyncio.create_task(self._supervise(self.program))
         self._watch.add_done_callback(self._record.show_mistake)

@@ -88,24 +88,3 @@ def test_graphql_mutations_change_the_same_addresses_as_the_machines_api(fly_wor
             assert (await world.call("GET", "/apps/web/ip_assignments")).body["ips"] == []
 
     asyncio.run(scenario())
-
-
-def test_releases_are_noted_and_finished(fly_world: WorldFactory) -> None:
-    """POST releases numbers them, PATCH sets their status, and the current one is the newest."""
-
-    async def scenario() -> None:
-        async with fly_world() as world:
-            await world.app("web")
-            assert (await world.call("GET", "/api/v1/apps/web/releases/current", api=True)).status == 404
-            for version in (1, 2):
-                body = {"app_name": "web", "image": "web:1", "strategy": "ROLLING", "definition": {"app": "web"}}
-                made = await world.call("POST", "/api/v1/releases", body, api=True)
-                assert (made.status, made.body["release"]["version"]) == (201, version)
-            path = f"/api/v1/releases/{made.body['release']['id']}"
-            assert (await world.call("PATCH", path, {"status": "complete"}, api=True)).status == 200
-            current = (await world.call("GET", "/api/v1/apps/web/releases/current", api=True)).body
-            assert (current["version"], current["status"], current["in_progress"]) == (2, "complete", False)
-            assert (await world.call("GET", "/api/v1/organizations/captionacc", api=True)).body["slug"] == "captionacc"
-            assert (await world.call("GET", "/api/v1/organizations/somebody-else", api=True)).status == 403
-
-    asyncio.run(scenario())

@@ -100,9 +100,17 @@ def test_the_verbs_people_use_work(flyctl: str, fly_world: WorldFactory, tmp_pat
             await fly("machine", "update", machine["id"], "-a", "web", "--yes", "--env", "COLOUR=blue")
             assert (await world.show(machine))["config"]["env"]["COLOUR"] == "blue"
             await fly("machine", "stop", machine["id"], "-a", "web", "--wait-timeout", "20s")
+            assert "HOSTNAME" in await fly("certs", "list", "-a", "web")
+            assert "FlyV1" in await fly("tokens", "create", "deploy", "-a", "web")
+            assert "flyctl deploy token" in await fly("tokens", "list", "-a", "web")
+            assert "Secaucus" in await fly("platform", "regions")
+            assert "ADMIN" in await fly("orgs", "show", "captionacc")
+            assert "ATTACHED VM" in await fly("volumes", "list", "-a", "web")
             await fly("machine", "destroy", machine["id"], "-a", "web", "--force")
             # flyctl does not wait, and an app with a machine on its way out is not empty yet.
             await world.until(gone)
+            assert "destroyed" in await fly("machine", "status", machine["id"], "-a", "web")
+            assert "Pulling" in await fly("logs", "--no-tail", "-a", "web", "--machine", machine["id"])
             assert "Destroyed app web" in await fly("apps", "destroy", "web", "-y")
             assert world.fly.state.apps == {}
             unknown = [entry for entry in world.fly.core.journal.entries() if entry["status"] == 501]

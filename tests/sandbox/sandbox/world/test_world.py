@@ -37,6 +37,18 @@ def test_dispatch_redeploys_with_current_secrets(tmp_path: Path) -> None:
         assert machine.secrets.keys() == {"SUPABASE_URL", "SUPABASE_SERVICE_KEY", "MODAL_TOKEN_SECRET"}
 
 
+def test_the_workflow_makes_a_release(tmp_path: Path) -> None:
+    """A run notes a release as `fly deploy` does, puts its number on the machines, and says how it went."""
+    with running_sandbox(tmp_path) as sb:
+        app = sb.fly.state.apps[ORCHESTRATOR]
+        assert [(release["version"], release["status"]) for release in app.releases] == [(1, "complete")]
+        assert conclusion(sb, dispatch(sb)) == "success"
+        newest = app.releases[0]
+        assert (newest["version"], newest["status"], newest["in_progress"]) == (2, "complete", False)
+        assert newest["definition"]["app"] == ORCHESTRATOR
+        assert [machine.config["metadata"]["fly_release_version"] for machine in app.live_machines] == ["2"]
+
+
 def test_no_app_fails_the_run(tmp_path: Path) -> None:
     """With the orchestrator's app gone the workflow fails, as fly deploy would."""
     with running_sandbox(tmp_path) as sb:
