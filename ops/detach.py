@@ -20,7 +20,7 @@ from ops.runtime import Runtime
 
 # After a good redeploy the new process may need as long as a cold start takes.
 _SETTLE_SECONDS = 180.0
-_AGAIN = "The server and all it needs are still there; mend the cause and run the destroy again: it goes on from here."
+_AGAIN = "The server and all it needs are still there; fix the cause and run the destroy again: it goes on from here."
 _OVERRIDE = (
     f"If the orchestrator may be left as it is, {SKIP_DETACH}=1 skips this step; it then keeps trying to reach a "
     "server that is gone until somebody redeploys it."

@@ -177,7 +177,7 @@ def _health(found: Found, rt: Runtime) -> list[Finding]:
         return []
     reading = HealthEndpoint(found.get("health_url"), rt.world).read()
     good = reading.prefect in {HEALTHY, NOT_CONFIGURED}
-    advice = "" if good else "; set orchestrator.healthUrl right, or mend the orchestrator"
+    advice = "" if good else "; set orchestrator.healthUrl right, or fix the orchestrator"
     return [Finding("orchestrator health", "ok" if good else "problem", f"{reading.said}{advice}")]
 
 

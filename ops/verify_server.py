@@ -57,7 +57,7 @@ def look(server: PrefectClient, credential: Credential, app: str) -> str:
     """Return what does not hold yet, empty when all does.
 
     Raises:
-        OpsError: the server is open, which waiting does not mend.
+        OpsError: the server is open, which waiting does not fix.
     """
     try:
         server.ready()

@@ -231,5 +231,5 @@ def _successful(run: Run, workflow: Workflow) -> Run:
         return run
     raise OpsError(
         f'could not redeploy through {workflow}: run "{run.id}" ended with "{run.conclusion or "no conclusion"}": '
-        f"{run.url}. Read its log, mend the cause, then run the command again: it starts a new run."
+        f"{run.url}. Read its log, fix the cause, then run the command again: it starts a new run."
     )

@@ -49,7 +49,7 @@ def outputs(props: Props, *, salt: str, version: int, digests: Mapping[str, str]
     prints = fingerprints_of(salt, props["values"])
     # What comes back from the state is a float, which would be spelled differently in the hash.
     version = int(version)
-    # The version is in it so that mending a drifted value counts as a change for those who have to restart.
+    # The version is in it so that fixing a drifted value counts as a change for those who have to restart.
     overall = hashlib.sha256(json.dumps([sorted(prints.items()), version]).encode()).hexdigest()
     inputs = {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES}}
     return inputs | {

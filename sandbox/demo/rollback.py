@@ -31,7 +31,7 @@ def run(world: World) -> None:
         if code := _destroy(stack):
             raise DemoError(
                 f"could not roll the demo back: pulumi ended with exit code {code}, the lines above say why. The "
-                'server is still there; mend it and run "make demo-rollback" again, it goes on from there.'
+                'server is still there; fix it and run "make demo-rollback" again, it goes on from there.'
             )
     heading("3/3 What was changed, in order, and what is left")
     for line in _changes(world.journal()[seen:]):

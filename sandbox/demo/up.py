@@ -32,7 +32,7 @@ def run(world: World) -> None:
         if code := stack.show(["up", "--yes", "--skip-preview"]):
             raise DemoError(
                 f"could not deploy the demo: pulumi ended with exit code {code}, the lines above say why. "
-                'Mend it and run "make demo" again; it goes on from there.'
+                'Fix it and run "make demo" again; it goes on from there.'
             )
     heading("4/4 What there is now")
     changes = stack.last_changes()

@@ -23,7 +23,7 @@ class World:
     def start(self) -> None:
         """Start it, or do nothing when it runs; its own output is shown."""
         if self._run("start", "--driver", self.driver).returncode:
-            raise DemoError("could not start the sandbox: the lines above say why. Mend that and run it again.")
+            raise DemoError("could not start the sandbox: the lines above say why. Fix that and run it again.")
 
     def stop(self) -> None:
         """End it and everything it started."""

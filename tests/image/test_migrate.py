@@ -196,7 +196,7 @@ def test_foreign_alembic_in_our_schema(postgres: PostgresServer, fresh_database:
 def test_prefect_and_extension_both_in_public(
     postgres: PostgresServer, migrated_database: Callable[[], str], migrate: Migrate
 ) -> None:
-    """When pg_trgm cannot be had without seeing another Prefect's tables it is 16, and the SQL given mends it."""
+    """When pg_trgm cannot be had without seeing another Prefect's tables it is 16, and the SQL given fixes it."""
     url = migrated_database()
     postgres.execute(PREFECT_IN_PUBLIC + "ALTER EXTENSION pg_trgm SET SCHEMA public", name_of(url))
     said = sentence(migrate(url), 16)

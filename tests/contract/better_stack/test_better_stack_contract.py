@@ -153,9 +153,9 @@ def test_what_no_setting_changes_is_put_right_too(
     seen = provider.read(made.id, made.outs or {})
     assert (seen.inputs or {})[attribute] == by_hand
     assert provider.diff(made.id, seen.outs or {}, inputs()).changes
-    mended = provider.update(made.id, seen.outs or {}, inputs()).outs or {}
+    fixed = provider.update(made.id, seen.outs or {}, inputs()).outs or {}
     assert live(sandbox)[0][attribute] == ours
-    assert not provider.diff(made.id, mended, inputs()).changes
+    assert not provider.diff(made.id, fixed, inputs()).changes
     assert live(sandbox)[0]["recovery_period"] == 60
 
 

@@ -87,7 +87,7 @@ def test_preview_asks_for_the_organisation_only(sandbox: Sandbox, stack: CliStac
 
 
 def test_foreign_change_is_only_recorded(sandbox: Sandbox, stack: CliStack) -> None:
-    """A secret changed by hand shows in the state after a refresh, yet `up` leaves it: replacing it is what mends it.
+    """A secret changed by hand shows in the state after a refresh, yet `up` leaves it: replacing it is what fixes it.
 
     The provider compares `remote_updated_at` with itself there (github/util_diff.go of version 6.13.0, diffSecret).
     """

@@ -111,7 +111,7 @@ def one_of_each(sandbox: Sandbox) -> None:
 
 
 def test_a_stack_comes_stays_is_mended_and_goes(stack: CliStack, sandbox: Sandbox) -> None:
-    """Up, an empty second preview, every kind of drift named and mended, destroy: Fly is empty, nothing leaked."""
+    """Up, an empty second preview, every kind of drift named and fixed, destroy: Fly is empty, nothing leaked."""
     up(stack)
     one_of_each(sandbox)
     unchanged(stack)
@@ -223,7 +223,7 @@ def test_a_new_secret_value_restarts_the_machine_with_it(stack: CliStack, sandbo
 
 
 def test_a_failed_update_leaves_the_old_one_running_and_the_state_true(stack: CliStack, sandbox: Sandbox) -> None:
-    """The error is one sentence, the previous config is back, and mending the program goes through."""
+    """The error is one sentence, the previous config is back, and fixing the program goes through."""
     up(stack)
     script = sandbox.emulated.script(image="b" * 64, passing=False, output="no such table")
     write(stack, CONFIG=config(image=OTHER_IMAGE), HEALTHY=6)

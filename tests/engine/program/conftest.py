@@ -79,7 +79,7 @@ class Deployment:
         assert "Traceback" not in text
         return text
 
-    def mended(self) -> None:
+    def fixed(self) -> None:
         """The next `up` goes through and the stack is quiet."""
         self.engine.up()
         assert self.prefect_health() == "healthy"

@@ -1,4 +1,4 @@
-"""What was changed by hand is named and mended."""
+"""What was changed by hand is named and fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and tokens that Fly refuses: one clear sentence, and the next `up` after mending goes through."""
+"""Names and tokens that Fly refuses: one clear sentence, and the next `up` after fixing goes through."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_taken_app_name_asks_for_another(deployment: Deployment) -> None:
     assert 'app "taken-name"' in text
     assert "another name" in text
     deployment.configure(fly={"app": "free-name", "urlTemplate": url})
-    deployment.mended()
+    deployment.fixed()
     assert "taken-name" in deployment.app_names()
 
 
@@ -32,7 +32,7 @@ def test_a_wrong_fly_token_is_said_before_anything_is_made(deployment: Deploymen
     assert "FLY_API_TOKEN" in text
     assert deployment.app_names() == [captionacc.ORCHESTRATOR]
     deployment.engine.environment(FLY_API_TOKEN=right)
-    deployment.mended()
+    deployment.fixed()
 
 
 def test_a_token_of_another_organisation_proves_nothing_gone(deployment: Deployment) -> None:
@@ -67,11 +67,11 @@ def test_another_organisation_is_refused_in_the_preview(deployment: Deployment) 
 
 
 def test_a_misspelled_orchestrator_is_said_before_anything_is_made(deployment: Deployment) -> None:
-    """Its app is looked at before ours is made, so that nobody builds a server first; mended, `up` goes through."""
+    """Its app is looked at before ours is made, so that nobody builds a server first; fixed, `up` goes through."""
     deployment.configure(orchestrator={"app": "misspelled"})
     text = " ".join(deployment.up_fails().split())
     assert 'the stack changes app "misspelled" as well' in text
     assert "Correct its name (orchestrator.app)" in text
     assert deployment.app_names() == [captionacc.ORCHESTRATOR]
     deployment.configure()
-    deployment.mended()
+    deployment.fixed()

@@ -26,7 +26,7 @@ def test_a_shell_pointed_at_the_wrong_world_is_refused(deployment: Deployment) -
     assert "the stack states endpoints: sandbox" in text
     assert deployment.app_names() == [captionacc.ORCHESTRATOR]
     deployment.engine.environment(FLY_FLAPS_BASE_URL=deployment.sandbox.env()["FLY_FLAPS_BASE_URL"])
-    deployment.mended()
+    deployment.fixed()
 
 
 def test_a_secret_somebody_else_set_is_refused_or_taken_over(deployment: Deployment) -> None:
@@ -36,4 +36,4 @@ def test_a_secret_somebody_else_set_is_refused_or_taken_over(deployment: Deploym
     assert "PREFECT_API_URL" in text
     assert "takeOver" in text
     deployment.configure(orchestrator={"takeOver": True})
-    deployment.mended()
+    deployment.fixed()

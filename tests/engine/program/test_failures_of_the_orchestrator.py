@@ -17,10 +17,10 @@ SHORT = {"timeouts": {"healthy": 12, "redeploy": 30, "migrate": 60}}
 def test_an_orchestrator_that_does_not_use_the_server_fails_up(
     deployment: Deployment, behaviour: str, sentence: str
 ) -> None:
-    """Its own word is not enough: the server must have seen its key. Mended, the next `up` verifies again."""
+    """Its own word is not enough: the server must have seen its key. Fixed, the next `up` verifies again."""
     deployment.configure(**SHORT)
     deployment.behave(behaviour)
     text = deployment.up_fails()
     assert sentence in text
     deployment.behave(None)
-    deployment.mended()
+    deployment.fixed()

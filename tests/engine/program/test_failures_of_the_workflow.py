@@ -11,12 +11,12 @@ pytestmark = pytest.mark.engine
 
 
 def test_a_failing_workflow_run_fails_up_and_does_not_hold_the_rollback(deployment: Deployment) -> None:
-    """The sentence names the run and its conclusion; mended, `up` dispatches again; without mending, destroy works."""
+    """The sentence names the run and its conclusion; fixed, `up` dispatches again; without fixing, destroy works."""
     deployment.sandbox.github.script(conclusion="failure")
     text = deployment.up_fails()
     assert "failure" in text
     assert "/actions/runs/" in text
-    deployment.mended()
+    deployment.fixed()
 
 
 def test_a_wrong_workflow_name_is_named_and_destroy_is_not_stuck(deployment: Deployment) -> None:

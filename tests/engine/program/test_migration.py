@@ -74,7 +74,7 @@ def test_a_server_of_the_manual_runbook_becomes_the_stack_s(deployment: Deployme
 
     seen = len(deployment.sandbox.journal())
     deployment.configure()
-    deployment.mended()
+    deployment.fixed()
     assert deployment.changes(seen) == [], "taking the settings back changes nothing and restarts nobody"
     deployment.engine.destroy()
     assert deployment.app_names() == [captionacc.ORCHESTRATOR]

@@ -21,7 +21,7 @@ def test_a_larger_machine_is_the_same_one_and_another_region_is_another_one(depl
     assert (larger.id, larger.config["guest"]["memory_mb"]) == (first, 512)
 
     deployment.configure(vm={"memoryMb": 512}, fly={"region": "fra"})
-    deployment.mended()
+    deployment.fixed()
     (moved,) = deployment.sandbox.fly.state.apps[captionacc.SERVER].live_machines
     assert (moved.region, moved.name) == ("fra", f"{captionacc.SERVER}-fra-1")
     changes = deployment.changes(seen)

@@ -167,7 +167,7 @@ def test_a_run_that_takes_too_long_fails_and_the_next_invocation_goes_on_with_it
 
 
 def test_a_wrong_workflow_name_is_told_with_the_ones_that_exist(github: FakeGitHub, around: Surroundings) -> None:
-    """A 404 for the workflow names workflow, repository and ref, lists what there is, and says how to mend it."""
+    """A 404 for the workflow names workflow, repository and ref, lists what there is, and says how to fix it."""
     with pytest.raises(OpsError) as failure:
         redeploy(github, around, workflow="deploy.yml").run(600)
     assert str(failure.value) == (

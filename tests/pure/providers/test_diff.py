@@ -145,7 +145,7 @@ def test_another_spelling_of_a_duration_is_no_change() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "address"])
 def test_drift_that_a_refresh_found_is_a_change(kind: str) -> None:
-    """What somebody else changed is mended by the next up."""
+    """What somebody else changed is fixed by the next up."""
     provider, inputs, olds = made(kind)
     assert provider.diff("id", olds | {"drifted": ["image"]}, inputs).changes
 

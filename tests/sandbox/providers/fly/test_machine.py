@@ -151,7 +151,7 @@ def test_an_update_that_does_not_get_healthy_is_put_back(sandbox: Sandbox) -> No
 
 
 def test_a_cordon_that_stays_does_not_hide_why_the_update_failed(sandbox: Sandbox) -> None:
-    """The failure is told; the cordon is drift afterwards and mended by the next up."""
+    """The failure is told; the cordon is drift afterwards and fixed by the next up."""
     machine = engine().create(inputs())
     sandbox.emulated.script(image="b" * 64, passing=False, output="no such table")
     fault = sandbox.faults("fly").add("POST", "/uncordon$", times=None, status=422, body={"error": "no"})

@@ -48,7 +48,7 @@ def test_what_another_tool_changed_is_named_and_mended(
 
 
 def test_a_machine_stopped_by_hand_is_started_without_a_new_version(sandbox: Sandbox) -> None:
-    """Its state is drift; mending it is a start, not a deploy."""
+    """Its state is drift; fixing it is a start, not a deploy."""
     machine = engine().create(inputs())
     client = client_of(sandbox)
     client.machines.stop("shop", client.machines.get("shop", machine.id))
@@ -62,7 +62,7 @@ def test_a_machine_stopped_by_hand_is_started_without_a_new_version(sandbox: San
 
 
 def test_a_cordon_that_was_left_is_taken_off(sandbox: Sandbox) -> None:
-    """A run killed in the middle of a rolling update leaves a machine without requests: drift, and mended."""
+    """A run killed in the middle of a rolling update leaves a machine without requests: drift, and fixed."""
     machine = engine().create(inputs())
     client = client_of(sandbox)
     client.machines.cordon("shop", client.machines.get("shop", machine.id))
