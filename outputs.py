@@ -89,7 +89,7 @@ def _next_steps(settings: Settings) -> list[str]:
 
 
 def readme(settings: Settings, cost: float | None) -> str:
-    """The stack's README: addresses, cost and the checklist that only people can work through."""
+    """The stack's README: addresses, cost, and the list of what is left to do by hand."""
     template = _CLOUD_README if settings.mode == "cloud" else _SERVER_README
     return template.format(
         stack=settings.stack,

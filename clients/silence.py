@@ -1,4 +1,4 @@
-"""No HTTP answer: why, and whether the request may have had its effect all the same."""
+"""No HTTP answer: the reason, and whether the request may have had its effect anyway."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NoAnswerError(Exception):
 
 
 def no_answer(error: requests.RequestException, read_timeout: float) -> NoAnswerError:
-    """Tell apart, by the types of the errors behind it, what became of a request.
+    """Return what became of a request, judged by the types of the errors that requests wraps.
 
     Args:
         error: of requests.

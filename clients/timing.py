@@ -1,4 +1,4 @@
-"""Time, chance and pace, injected: tests stand in for all three."""
+"""Clock, random numbers and rate limits. They are passed in, so that tests can replace them."""
 
 from __future__ import annotations
 

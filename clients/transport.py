@@ -1,4 +1,4 @@
-"""The one way our API clients speak HTTP: paced, timed, retried within a bound, and quiet about secrets.
+"""The one way our API clients speak HTTP: with rate limits, time-outs and bounded retries, and no secret shown.
 
     Transport.send(Call) -> Reply          any status, after the retries that are safe
                          -> NoAnswerError  no answer at all; `maybe_sent` tells whether the call may have had its effect
@@ -39,7 +39,7 @@ def no_progress(_message: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How long an answer is waited for, and how often and how long a transient failure is retried.
+    """How long to wait for an answer, and how often and how long to retry a failure that may pass.
 
     Pauses grow `base * 2**n` up to `cap` seconds, each cut by up to half at random; `budget` bounds the seconds of
     pauses in one call, also when the API's Retry-After asks for more. `connect_timeout` and `read_timeout` are seconds.
@@ -55,7 +55,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An HTTP answer. `request_id` is what the API's support asks for, empty when it sent none."""
+    """An HTTP answer. `request_id` is the API's own id of the request, empty when it sent none."""
 
     status: int
     headers: Mapping[str, str]

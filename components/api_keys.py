@@ -36,7 +36,7 @@ class ApiKeysArgs:
 
 
 def key_name(consumer: str, generation: int) -> str:
-    """The name a key is logged and counted under: the consumer, with its generation from the second on."""
+    """The name of a key in logs and counters: the consumer, followed by the generation from the second one on."""
     return consumer if generation == 1 else f"{consumer}.{generation}"
 
 

@@ -39,7 +39,7 @@ class UptimeMonitorArgs:
 
 
 class UptimeMonitor(pulumi.ComponentResource):
-    """Watches the server, and through its path the database."""
+    """Watches the server. The path it asks for fails when the database does."""
 
     url: pulumi.Output[str]
     waits_for: list[pulumi.Resource]

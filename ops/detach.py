@@ -1,4 +1,4 @@
-"""detach: the delete of the bookend. The orchestrator's secrets are unset already; bring it back to ephemeral mode.
+"""detach: what the bookend runs on destroy, when the secrets are unset already: back to ephemeral mode.
 
 The server below is removed only after this verb succeeds, so it never says so lightly: the orchestrator's own health
 must say "not_configured", or the orchestrator must be gone.

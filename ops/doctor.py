@@ -23,7 +23,7 @@ from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
 from ops.runtime import Runtime
-from ops.stack_settings import Found, add_stack, from_stack
+from ops.stack_settings import Options, add_stack, from_stack
 from ops.verify import is_before_3
 
 
@@ -78,7 +78,7 @@ def table(findings: Iterable[Finding]) -> str:
     return "".join(f"{row.state:<8} {row.subject:<{width}}  {row.text}\n" for row in rows)
 
 
-def _guarded(look: Callable[[Found, Runtime], Findings], found: Found, rt: Runtime) -> list[Finding]:
+def _guarded(look: Callable[[Options, Runtime], Findings], found: Options, rt: Runtime) -> list[Finding]:
     """Return what `look` found; what it could not even ask is a problem of its own."""
     findings: list[Finding] = []
     try:
@@ -97,7 +97,7 @@ _TITLES = {
 }
 
 
-def _fly(found: Found, rt: Runtime) -> list[Finding]:
+def _fly(found: Options, rt: Runtime) -> list[Finding]:
     fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     coverage = fly.tokens.current()
     orgs = ", ".join(sorted({part.org for part in coverage})) or "nothing"
@@ -142,7 +142,7 @@ def _server_app(fly: FlyClient, name: str) -> Finding:
     return Finding(f"app {name}", "ok", f"{app.status} in organization {app.org}")
 
 
-def _github(found: Found, rt: Runtime) -> list[Finding]:
+def _github(found: Options, rt: Runtime) -> list[Finding]:
     github = GitHubClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     name = found.get("repository")
     if not name:
@@ -164,7 +164,7 @@ def _github(found: Found, rt: Runtime) -> list[Finding]:
     return findings
 
 
-def _better_stack(_found: Found, rt: Runtime) -> list[Finding]:
+def _better_stack(_found: Options, rt: Runtime) -> list[Finding]:
     if not rt.environ.get(BETTER_STACK_TOKEN):
         text = "not set; up needs it unless uptime.enabled is false"
         return [Finding(BETTER_STACK_TOKEN, "note", text)]
@@ -172,7 +172,7 @@ def _better_stack(_found: Found, rt: Runtime) -> list[Finding]:
     return [Finding(BETTER_STACK_TOKEN, "ok", "accepted")]
 
 
-def _health(found: Found, rt: Runtime) -> list[Finding]:
+def _health(found: Options, rt: Runtime) -> list[Finding]:
     if not found.get("health_url"):
         return []
     reading = HealthEndpoint(found.get("health_url"), rt.world).read()
@@ -181,7 +181,7 @@ def _health(found: Found, rt: Runtime) -> list[Finding]:
     return [Finding("orchestrator health", "ok" if good else "problem", f"{reading.said}{advice}")]
 
 
-def _server(found: Found, rt: Runtime) -> list[Finding]:
+def _server(found: Options, rt: Runtime) -> list[Finding]:
     key = rt.environ.get(VERIFY_KEY, "")
     if not found.get("server_url") or not key:
         return [Finding("server", "note", f"not asked; give its URL and {VERIFY_KEY} (name:key) to see who uses it")]

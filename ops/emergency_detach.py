@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
-    """Unset, restart, wait, and say what remains.
+    """Unset the secrets, restart the machines, wait for the orchestrator, and say what is left to do.
 
     Raises:
         OpsError: a setting is missing, or the orchestrator still uses the server.

@@ -1,4 +1,4 @@
-"""The one error that a verb ends with."""
+"""The error of a verb that could not do its work."""
 
 
 class OpsError(Exception):

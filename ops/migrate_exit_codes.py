@@ -64,7 +64,7 @@ MEANINGS: Mapping[int, Meaning] = {
 
 
 def meaning(exit_code: int) -> Meaning:
-    """Return what `exit_code` means; one that the table lacks is not from our image."""
+    """Return what `exit_code` means. A code that is not in the table does not come from our image."""
     unknown = Meaning(
         f"it ended with exit code {exit_code}, which our image never uses",
         "Use an image built from docker/prefect: image.reference needs its entry point.",

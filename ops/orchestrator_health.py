@@ -54,7 +54,7 @@ class HealthEndpoint:
         self._transport = Transport(api, policy=RetryPolicy(attempts=1), progress=no_progress, session=session)
 
     def read(self) -> Reading:
-        """Look once; every answer is a reading, none raises."""
+        """Look once. Every outcome is a Reading; nothing is raised."""
         try:
             # An unhealthy service may answer 503 and still tell its components.
             reply = self._transport.send(Call(method="GET", path=self._path, read_timeout=20))

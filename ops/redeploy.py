@@ -100,7 +100,7 @@ def workflow_redeploy(args: argparse.Namespace, rt: Runtime) -> WorkflowRedeploy
 
 
 def secrets_written_at(app: str, rt: Runtime) -> float:
-    """Return when our secrets on `app` were last written (unix seconds), 0 when nobody can tell.
+    """Return when our secrets on `app` were last written (unix seconds), 0 when Fly does not say.
 
     Only an older run of ours in flight is judged by it, so trouble with Fly does not stop a redeploy through GitHub.
     """

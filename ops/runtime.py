@@ -1,4 +1,4 @@
-"""What every verb needs besides its flags: the world, the environment, the time, and a line to the person waiting."""
+"""What every verb needs besides its flags: the world, the environment, a clock, and progress for people."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """The surroundings of one run of a verb.
+    """What one run of a verb works with.
 
     Attributes:
         world: what --endpoints states.
@@ -71,5 +71,5 @@ class Runtime:
 
 
 def runtime(world: World) -> Runtime:
-    """Return the surroundings of a real run; the sandbox answers faster and is asked more often."""
+    """Return the Runtime of a real run. It asks the sandbox more often, because that answers faster."""
     return Runtime(world=world, progress=Progress(), poll=1.0 if world is World.SANDBOX else 5.0)

@@ -18,7 +18,7 @@ from ops.runtime import Runtime
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Options:
     """Flags, completed from the stack. `need` and `get` take a flag's name with underscores."""
 
     values: Mapping[str, str]
@@ -45,7 +45,7 @@ def add_stack(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stack", help="read what no flag gives from this stack's configuration")
 
 
-def from_stack(args: argparse.Namespace, rt: Runtime) -> Found:
+def from_stack(args: argparse.Namespace, rt: Runtime) -> Options:
     """Return the flags of `args`, completed from --stack; a stack's `endpoints` wins over the default of the flag.
 
     Raises:
@@ -59,7 +59,7 @@ def from_stack(args: argparse.Namespace, rt: Runtime) -> Found:
             f"Give --endpoints {stated}."
         )
     values |= {name: value for name, value in vars(args).items() if isinstance(value, str) and value}
-    return Found(values=values, rt=rt)
+    return Options(values=values, rt=rt)
 
 
 def settings_of(stack: str) -> dict[str, str]:

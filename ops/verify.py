@@ -1,4 +1,4 @@
-"""verify: prove that the orchestrator uses the server, by its own word and by the server's.
+"""verify: prove that the orchestrator uses the server: it says so itself, and the server saw its key.
 
 The orchestrator's health must say "healthy". That alone proves little: it may have been healthy before, or against
 another server. So our server must have accepted a request with the orchestrator's key since the redeploy.
@@ -39,13 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
-    """Look until both say so.
+    """Wait until the orchestrator and the server both confirm it.
 
     Raises:
         OpsError: they do not in time, or never will; the text says which.
     """
     endpoint = HealthEndpoint(args.health_url, rt.world)
-    server = KeyWitness.of(args, rt) if args.mode == "self-hosted" else None
+    server = KeyUsage.of(args, rt) if args.mode == "self-hosted" else None
     foreign, problem = 0, ""
     for left in rt.until(args.timeout):
         reading = endpoint.read()
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     raise OpsError(problem)
 
 
-class KeyWitness:
+class KeyUsage:
     """What the server's machines saw of the orchestrator's key; each machine counts for itself."""
 
     def __init__(
@@ -74,7 +74,7 @@ class KeyWitness:
         self._app, self._key, self._since = app, key, since
 
     @classmethod
-    def of(cls, args: argparse.Namespace, rt: Runtime) -> KeyWitness:
+    def of(cls, args: argparse.Namespace, rt: Runtime) -> KeyUsage:
         """Build it from the flags and the environment.
 
         Raises:

@@ -6,7 +6,7 @@ import argparse
 
 from clients.fly import FlyClient
 from clients.fly.model import Machine
-from clients.fly.operations.strangers import serves
+from clients.fly.operations.unknown_machines import serves
 from clients.names import VERIFY_KEY
 from clients.prefect import (
     Credential,
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
-    """Look until everything holds.
+    """Check again and again until all is right, or the time is over.
 
     Raises:
         OpsError: it does not hold in time, or the server is open to anybody.
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
 
 
 def look(server: PrefectClient, credential: Credential, app: str) -> str:
-    """Return what does not hold yet, empty when all does.
+    """Check once. Return the first problem, or an empty text when there is none.
 
     Raises:
         OpsError: the server is open, which waiting does not fix.

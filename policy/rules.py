@@ -51,7 +51,7 @@ def commands_are_quiet(resource: Resource) -> Iterator[str]:
 
 
 def bookends_stay_silent(resource: Resource) -> Iterator[str]:
-    """A Command with a delete is the bookend: anything else it did would dispatch in a normal up."""
+    """The bookend is the Command with a delete text. It may do nothing else, or a normal up would start a redeploy."""
     if resource.type != COMMAND or not known(resource.props, "delete", None):
         return
     for name in ("create", "update", "triggers"):

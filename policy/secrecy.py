@@ -91,13 +91,13 @@ def _raw_list(value: Sequence[Any]) -> Sequence[Any]:
 
 
 class Secrecy:
-    """Both halves of the policy."""
+    """The policy: it remembers each resource, then it reports."""
 
     def __init__(self) -> None:
         self._seen: dict[str, list[str]] = {}
 
     def remember(self, args: ResourceValidationArgs) -> None:
-        """Remediate nothing; keep what was seen of this resource for the validation that follows."""
+        """Keep what was seen of this resource for `report`; change nothing."""
         self._seen[args.urn] = plain_credentials(args.resource_type, args.props)
 
     def report(self, args: ResourceValidationArgs, report_violation: ReportViolation) -> None:

@@ -27,12 +27,12 @@ class ApiKeyProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Report a replacement when the key's identity changes; an unknown alone is none."""
+        """Report a replacement when the key's identity changes. A value that is not known yet is no change."""
         replaces = [key for key in _REPLACE_ONLY if not unknown(news.get(key)) and olds.get(key) != news.get(key)]
         return DiffResult(changes=bool(replaces), replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the value: 43 characters of 256 random bits after a prefix that secret scanners can be taught."""
+        """Make the value: a fixed prefix, which secret scanners can look for, and 256 random bits in 43 characters."""
         value = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
         outs = {
             "consumer": props["consumer"],
@@ -43,7 +43,7 @@ class ApiKeyProvider(ResourceProvider):
         return CreateResult(id_=f"{props['consumer']}/{int(props['generation'])}", outs=outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return the state as it is: there is nothing else to ask."""
+        """Return the state as it is: the value is kept nowhere else."""
         inputs = {key: props[key] for key in _REPLACE_ONLY if key in props}
         return ReadResult(id_=id_, outs=dict(props), inputs=inputs)
 

@@ -77,7 +77,7 @@ class MonitorProvider(ResourceProvider):
         return CheckResult(news, failures)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Compare with the last outputs; a removed setting is a change, an unknown alone never a replacement."""
+        """Compare with the last outputs. A removed setting is a change; an unknown value never replaces."""
         replaces = [key for key in _REPLACE_ONLY if not unknown(news.get(key)) and olds.get(key) != news.get(key)]
         return DiffResult(changes=bool(replaces or _changed(olds, news)), replaces=replaces, delete_before_replace=True)
 

@@ -27,7 +27,7 @@ from clients.fly.errors import FlyForeignError, FlyNotFoundError
 from clients.fly.model import Machine
 from clients.fly.operations import adoption
 from clients.fly.operations.ownership import prove_gone
-from clients.fly.operations.strangers import removal, strangers
+from clients.fly.operations.unknown_machines import removal, unknown_machines
 from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("name", "endpoints")
@@ -58,7 +58,7 @@ class FlyAppProvider(ResourceProvider):
         client, name = fly_client(props), props["name"]
         adopt = bool(props.get("adopt_existing"))
         others = props.get("others", ())
-        app = adoption.claim(client, name, org=props["org"], owner=props["owner"], adopt=adopt, others=others)
+        app = adoption.claim_app(client, name, org=props["org"], owner=props["owner"], adopt=adopt, others=others)
         return CreateResult(name, _outputs(props, app))
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -69,7 +69,7 @@ class FlyAppProvider(ResourceProvider):
         except FlyNotFoundError as missing:
             prove_gone(client, props["org_slug"], id_, missing)
             return ReadResult(None, {})
-        unknown_ones = strangers(client.machines.list(id_), props["owner"]) if app.machine_count else ()
+        unknown_ones = unknown_machines(client.machines.list(id_), props["owner"]) if app.machine_count else ()
         return ReadResult(id_, _outputs(props, app, unknown_ones))
 
     def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
@@ -77,7 +77,7 @@ class FlyAppProvider(ResourceProvider):
 
         A suspended app comes back with its machines, which are resources of their own.
         """
-        _refuse_strangers(id_, olds, news)
+        _refuse_unknown_machines(id_, olds, news)
         kept = {key: olds[key] for key in ("app_id", "org_slug", "hostname") if key in olds}
         return UpdateResult(_inputs(news) | kept | {"drifted": []})
 
@@ -85,7 +85,7 @@ class FlyAppProvider(ResourceProvider):
         """Remove our machines and the app; refuse while it holds machines of somebody else."""
         client = fly_client(props)
         try:
-            adoption.give_up(client, id_, owner=props["owner"])
+            adoption.delete_app(client, id_, owner=props["owner"])
         except FlyNotFoundError as missing:
             prove_gone(client, props["org_slug"], id_, missing)
 
@@ -143,9 +143,9 @@ def _inputs(props: Props) -> dict[str, Any]:
     return {key: value for key, value in plain(props).items() if key in {*REPLACES, *UPDATES, "org"}}
 
 
-def _refuse_strangers(app: str, olds: Props, news: Props) -> None:
+def _refuse_unknown_machines(app: str, olds: Props, news: Props) -> None:
     """Fail while there are machines that nobody is about to take over: they may serve with keys that were revoked."""
-    found = strangers(fly_client(news).machines.list(app), olds["owner"])
+    found = unknown_machines(fly_client(news).machines.list(app), olds["owner"])
     adoptable = bool(news.get("adopt_existing"))
     refused = [machine for machine in found if machine.owner or not adoptable]
     if refused:

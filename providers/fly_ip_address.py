@@ -55,7 +55,7 @@ class FlyIpAddressProvider(ResourceProvider):
         return CreateResult(f"{app}/{address.ip}", outputs)
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Find the address in the app's list; an app that shows its list proves what is not in it gone."""
+        """Look for the address in the app's list. When the list can be read and does not hold it, it is gone."""
         client = fly_client(props)
         try:
             listed = client.addresses.list(props["app"])
@@ -67,7 +67,7 @@ class FlyIpAddressProvider(ResourceProvider):
         return ReadResult(None, {})
 
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
-        """Keep the address: reached only when a value was unknown in the diff and turned out the same."""
+        """Keep the address: called only when a value was unknown in the preview and is the same after all."""
         return UpdateResult(plain(olds) | {key: news[key] for key in REPLACES})
 
     def delete(self, _id: str, props: Props) -> None:

@@ -63,12 +63,12 @@ class FlyMachineProvider(ResourceProvider):
         return DiffResult(changes=bool(moved) or other, replaces=replaced, delete_before_replace=True)
 
     def create(self, props: Props) -> CreateResult:
-        """Bring the machine up and wait until its checks pass; ours, left by an earlier attempt, is taken."""
+        """Create the machine, or take the one that an earlier attempt left, and wait until its checks pass."""
         client = fly_client(props)
         org = client.apps.org_of(props["app"])
         machine = deployment.launch(client, wanted_of(props))
         if props.get("retire_unmarked"):
-            takeover.retire_the_rest(client, props["app"])
+            takeover.retire_unmarked(client, props["app"])
         return CreateResult(machine.id, outputs(props, machine, org))
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -92,7 +92,7 @@ class FlyMachineProvider(ResourceProvider):
                 "somebody removed it",
                 advice="Run pulumi up --refresh, which makes a new one.",
             )
-        machine = deployment.revise(client, wanted_of(news), machine, restart=restart)
+        machine = deployment.update(client, wanted_of(news), machine, restart=restart)
         return UpdateResult(outputs(news, machine, olds["org"]))
 
     def delete(self, id_: str, props: Props) -> None:

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from clients.fly.config import differences, observed, stays_up, whole, with_marks, without_marks
+from clients.fly.config import differences, normalised, observed, stays_up, with_marks, without_marks
 from clients.fly.model import Machine as FlyMachine
-from clients.fly.operations.deployment import Wanted
+from clients.fly.operations.deployment import WantedMachine
 from providers.lifecycle import Props, plain, unknown
 
 REPLACES = ("app", "name", "region", "endpoints")
@@ -17,10 +17,10 @@ UPDATES = ("owner", "healthy_timeout", "adopt", "retire_unmarked")
 OUTPUTS = ("machine_id", "instance_id", "private_ip", "image_digest", "revision", "drifted", "org")
 
 
-def wanted_of(props: Props) -> Wanted:
+def wanted_of(props: Props) -> WantedMachine:
     """Return what the props ask for, with our marks on the config."""
     known = plain(props)
-    return Wanted(
+    return WantedMachine(
         app=known["app"],
         name=known["name"],
         region=known["region"],
@@ -37,13 +37,13 @@ def config_changed(olds: Props, news: Props) -> bool:
     config = news.get("config")
     if unknown(config) or not isinstance(config, Mapping):
         return True
-    before, after = whole(olds["config"]), whole(config)
+    before, after = normalised(olds["config"]), normalised(config)
     # Both ways: what only one of the two states is a change as well.
     return bool(differences(after, before) or differences(before, after))
 
 
 def state_drift(machine: FlyMachine) -> list[str]:
-    """Return what is wrong with the machine beside its config."""
+    """Return what is wrong with the machine apart from its config: stopped, cordoned, host unreachable."""
     found = []
     if machine.state != "started" and stays_up(machine.config):
         found.append(f"state: {machine.state}")

@@ -71,7 +71,7 @@ class FlySecretsProvider(ResourceProvider):
         return CreateResult(app, outputs(props, salt=salt, version=version, digests=digests, org=org))
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Compare digests; the version stays that of our last write, so that a stranger's secret is no difference."""
+        """Compare digests. The version stays that of our last write: a secret of somebody else is no change of ours."""
         client = fly_client(props)
         try:
             live = _digests(client, props["app"])

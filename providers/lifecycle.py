@@ -19,7 +19,7 @@ from pulumi.output import Unknown
 
 from clients.endpoints import FLY_API, FLY_MACHINES, World, base_url
 from clients.fly import FlyClient
-from clients.fly.config import whole
+from clients.fly.config import normalised
 from clients.names import FLY_TOKEN
 
 Props = Mapping[str, Any]
@@ -57,7 +57,7 @@ def unknown(value: object) -> bool:
 
 def plain(props: Props) -> dict[str, Any]:
     """Return the props without the engine's own keys, integral floats as ints, None dropped; unknowns stay."""
-    cleaned: dict[str, Any] = whole({key: value for key, value in props.items() if not key.startswith("__")})
+    cleaned: dict[str, Any] = normalised({key: value for key, value in props.items() if not key.startswith("__")})
     return cleaned
 
 

@@ -12,10 +12,10 @@ from settings.groups import Group
 
 
 class Problems(list[str]):
-    """One sentence each, beginning with the key; a secret's value is in none."""
+    """A list of sentences. Each begins with the key; none holds the value of a secret."""
 
     def add(self, key: str, reason: str) -> None:
-        """Remember that `key` cannot stay as it is."""
+        """Add a problem with `key`."""
         self.append(f"{key}: {reason}")
 
     def add_all(self, found: ValidationError, kind: type[Group], group: str) -> None:

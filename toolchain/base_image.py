@@ -20,7 +20,7 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 
 from toolchain.errors import BuildFailedError
-from toolchain.locks import only_one
+from toolchain.locks import exclusive
 from toolchain.places import KEEP, ROOT
 from toolchain.progress import Step, run_step
 
@@ -69,7 +69,7 @@ def base_archive() -> Path:
     """The archive of a minimal Debian with Python 3.11, pip, venv and tini; made on first use, in about a minute."""
     archive = KEEP / "base-image" / f"{_recipe()}.tar"
     if not archive.is_file():
-        with only_one("base-image"):
+        with exclusive("base-image"):
             if not archive.is_file():
                 _make(archive)
     return archive

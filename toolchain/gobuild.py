@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 
 from toolchain.errors import BuildFailedError, NoBuilderError, UnsupportedPlatformError
-from toolchain.locks import only_one
+from toolchain.locks import exclusive
 from toolchain.pins import MINIMUM_GO, SUPPORTED_PLATFORMS, GoBuild
 from toolchain.places import BUILDS, KEEP, SCRATCH, SOURCES
 from toolchain.progress import Step, run_step
@@ -33,7 +33,7 @@ def build(spec: GoBuild) -> Path:
     target = BUILDS / f"{spec.name}-{content_hash(spec)}"
     if target.is_dir():
         return target
-    with only_one(f"build-{spec.name}"):
+    with exclusive(f"build-{spec.name}"):
         if not target.is_dir():
             _build_into(spec, target)
             _sweep_older(spec.name, target)
@@ -43,7 +43,7 @@ def build(spec: GoBuild) -> Path:
 def assemble(name: str, parts: list[Path]) -> Path:
     """One folder with the files of several builds side by side, made once per combination of builds."""
     target = BUILDS / f"{name}-{hashlib.sha256(' '.join(part.name for part in parts).encode()).hexdigest()[:12]}"
-    with only_one(f"build-{name}"):
+    with exclusive(f"build-{name}"):
         if not target.is_dir():
             scratch = SCRATCH / name
             shutil.rmtree(scratch, ignore_errors=True)

@@ -10,7 +10,7 @@ from toolchain.places import LOCKS
 
 
 @contextmanager
-def only_one(name: str) -> Iterator[None]:
+def exclusive(name: str) -> Iterator[None]:
     """Hold the lock of that name; the operating system frees it if this process dies."""
     LOCKS.mkdir(parents=True, exist_ok=True)
     with (LOCKS / name).open("w") as handle:

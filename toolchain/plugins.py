@@ -10,7 +10,7 @@ from pathlib import Path
 
 from toolchain import gobuild, pins
 from toolchain.errors import BuildFailedError
-from toolchain.locks import only_one
+from toolchain.locks import exclusive
 from toolchain.places import PULUMI_HOME, SCRATCH, SOURCES, VENV_PYTHON
 
 _STANDINS = {"command": pins.COMMAND_PLUGIN, "docker": pins.DOCKER_PLUGIN}
@@ -18,7 +18,7 @@ _STANDINS = {"command": pins.COMMAND_PLUGIN, "docker": pins.DOCKER_PLUGIN}
 
 def install_all(pulumi: Path) -> None:
     """Install the GitHub plugin and the two stand-ins, each only if it is not there or was made differently."""
-    with only_one("plugins"):
+    with exclusive("plugins"):
         github = gobuild.build(pins.GITHUB) / pins.GITHUB.binary
         _install(pulumi, "github", pins.GITHUB_PLUGIN, github, stamp=github.parent.name)
         for name, version in _STANDINS.items():

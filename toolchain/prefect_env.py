@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from toolchain.errors import BuildFailedError
-from toolchain.locks import only_one
+from toolchain.locks import exclusive
 from toolchain.places import KEEP, ROOT
 from toolchain.progress import Step, run_step
 
@@ -36,7 +36,7 @@ def prefect_python(lock_file: Path = LOCK_FILE) -> Path:
     python = folder / "bin" / "python"
     if (folder / _COMPLETE).is_file():
         return python
-    with only_one(folder.name):
+    with exclusive(folder.name):
         if not (folder / _COMPLETE).is_file():
             _make(folder, lock_file)
     return python

@@ -1,4 +1,4 @@
-"""One line per slow step: what is being done, and for how long so far."""
+"""One line for each slow step: what is being done, and how long it has taken so far."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Step:
 
 
 def side_by_side(*works: Callable[[], object]) -> None:
-    """Do several things at once, because a compiler waits for no network and pip does little else.
+    """Do several things at once: compiling needs the processor, pip mostly waits for the network.
 
     The first failure is the one raised; the programs that the others are running are ended.
     """

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from toolchain.errors import BuildFailedError
-from toolchain.locks import only_one
+from toolchain.locks import exclusive
 from toolchain.places import KEEP, ROOT, VENV
 from toolchain.progress import Step, run_step
 
@@ -29,7 +29,7 @@ def ensure_venv(root: Path = ROOT, venv: Path = VENV) -> Path:
             f"could not make .venv with Python {have}: install Python 3.11 (make PYTHON=/path/to/it)."
         )
     if _stamp_of(venv) != pins_hash(root):
-        with only_one("venv"):
+        with exclusive("venv"):
             if _stamp_of(venv) != pins_hash(root):
                 _install(root, venv)
     return venv / "bin" / "python"

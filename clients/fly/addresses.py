@@ -31,7 +31,7 @@ class Address:
         return cls(ip=str(entry.get("ip", "")), shared=bool(entry.get("shared")))
 
     def is_of(self, kind: Kind) -> bool:
-        """Tell whether this is a public address of `kind`; Fly's private ones (fdaa:…) are of none."""
+        """Tell whether this is a public address of `kind`. Fly's private addresses (fdaa:…) are not."""
         try:
             parsed = ipaddress.ip_address(self.ip)
         except ValueError:

@@ -129,7 +129,7 @@ class Apps:
         )
 
 
-def taken(name: str, error: FlyForbiddenError) -> FlyNameTakenError:
+def name_taken(name: str, error: FlyForbiddenError) -> FlyNameTakenError:
     """Return the sentence for an app that exists in somebody else's organization."""
     return FlyNameTakenError(
         f'create app "{name}"',

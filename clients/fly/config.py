@@ -31,7 +31,7 @@ def with_marks(config: Mapping[str, Any], *, name: str, owner: str, region: str)
     Without the platform version and the process group in its metadata a machine is "detached": fly deploy, scale and
     secrets skip it. The two variables are what flyctl sets on every machine.
     """
-    marked: dict[str, Any] = whole(config)
+    marked: dict[str, Any] = normalised(config)
     metadata = dict(marked.get("metadata") or {})
     metadata.setdefault(PLATFORM_KEY, "v2")
     metadata.setdefault(GROUP_KEY, "app")
@@ -58,12 +58,12 @@ def without_marks(marked: Mapping[str, Any], config: Mapping[str, Any], seen: Ma
     return result
 
 
-def whole(value: Any) -> Any:
+def normalised(value: Any) -> Any:
     """Return `value` with integral floats as ints and without None: the engine makes every number a float."""
     if isinstance(value, Mapping):
-        return {key: whole(item) for key, item in value.items() if item is not None}
+        return {key: normalised(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return [whole(item) for item in value]
+        return [normalised(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
@@ -138,7 +138,7 @@ def _same(key: str, wanted: Any, live: Any) -> bool:
         return True
     if wanted is False and live is None:
         return True
-    return bool(whole(_spelling(key, wanted)) == whole(_spelling(key, live)))
+    return bool(normalised(_spelling(key, wanted)) == normalised(_spelling(key, live)))
 
 
 def _merge(place: str, wanted: Any, live: Any) -> Any:

@@ -134,7 +134,7 @@ class FlyForeignError(FlyError):
 
 
 class FlyUnprovenError(FlyError):
-    """A 404 of an object that this token may simply not be allowed to see."""
+    """A 404 that proves nothing: the token may not be allowed to see the object."""
 
     advice = "Use a FLY_API_TOKEN of the organization that owns it, so that gone can be told from hidden."
 

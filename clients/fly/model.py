@@ -149,7 +149,7 @@ class Machine:
 
     @property
     def label(self) -> str:
-        """Our name for it, which an adopted machine has beside its own; else its own."""
+        """The name that the stack gave it; the machine's own name where the stack gave none."""
         return self.metadata.get(NAME_KEY) or self.name
 
     @property

@@ -13,7 +13,7 @@ _NEVER_SET = "PREFECT_FLY_VERSION_PROBE"
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """What the API tells about a secret: a digest of undocumented make, and times as it spells them (RFC 3339)."""
+    """What the API tells about a secret: a digest, whose algorithm is not documented, and times (RFC 3339)."""
 
     name: str
     digest: str

@@ -15,7 +15,7 @@ _MACAROON = re.compile(r"^fm[0-9][a-z]?_")
 
 
 def bare(token: str) -> str:
-    """Return the token without any (repeated) scheme, its comma-joined parts without blanks.
+    """Return the token without `FlyV1` or `Bearer`, however often they stand there, and without blanks.
 
     People paste `FlyV1 fm2_…,fm2_…`, `Bearer …` or the parts over several lines.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clients.errors import ApiError
-from clients.fly.apps import App, taken
+from clients.fly.apps import App, name_taken
 from clients.fly.client import FlyClient
 from clients.fly.errors import (
     FlyForbiddenError,
@@ -16,15 +16,15 @@ from clients.fly.errors import (
     FlyUnreachableError,
 )
 from clients.fly.operations.deployment import destroy
-from clients.fly.operations.takeover import refuse_what_cannot_be_taken
+from clients.fly.operations.takeover import require_adoptable
 from clients.loops import create_once
 
 # An alias for everybody's own organization, which the API may answer with a slug of its own.
 _PERSONAL = "personal"
 
 
-def claim(client: FlyClient, name: str, *, org: str, owner: str, adopt: bool, others: Iterable[str] = ()) -> App:
-    """Return the app, made now or found: ours and without machines of others, or with them when `adopt` says so.
+def claim_app(client: FlyClient, name: str, *, org: str, owner: str, adopt: bool, others: Iterable[str] = ()) -> App:
+    """Create the app or take the one that exists, and return it. It may hold machines of others only with `adopt`.
 
     Args:
         client: Fly.
@@ -117,7 +117,7 @@ def _find(client: FlyClient, name: str) -> App | None:
     try:
         return client.apps.find(name)
     except FlyForbiddenError as error:
-        raise taken(name, error) from None
+        raise name_taken(name, error) from None
 
 
 def _may_adopt(client: FlyClient, app: App, org: str, owner: str, *, adopt: bool) -> None:
@@ -130,7 +130,7 @@ def _may_adopt(client: FlyClient, app: App, org: str, owner: str, *, adopt: bool
         )
     machines = client.machines.list(app.name)
     if adopt:
-        refuse_what_cannot_be_taken(app.name, machines)
+        require_adoptable(app.name, machines)
         return
     foreign = [machine.id for machine in machines if machine.owner != owner]
     if foreign:
@@ -141,7 +141,7 @@ def _may_adopt(client: FlyClient, app: App, org: str, owner: str, *, adopt: bool
         )
 
 
-def give_up(client: FlyClient, app: str, *, owner: str) -> None:
+def delete_app(client: FlyClient, app: str, *, owner: str) -> None:
     """Delete the app and the machines in it that `owner` made.
 
     Raises:

@@ -1,7 +1,7 @@
 """Bringing one machine to what is wanted, and taking it away again.
 
 launch  finds ours or creates it, and removes what it created when that does not get healthy
-revise  updates in place under a lease, and puts the previous config back when the new one does not get healthy
+update  updates in place under a lease, and puts the previous config back when the new one does not get healthy
 retire  drains, stops and destroys
 """
 
@@ -40,7 +40,7 @@ _UNCLEAR = (FlyTransientError, FlyUnreachableError, FlyConflictError)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WantedMachine:
     """A machine as it should be.
 
     Attributes:
@@ -71,7 +71,7 @@ class Wanted:
         return f'create machine "{self.name}" in app "{self.app}"'
 
 
-def launch(client: FlyClient, wanted: Wanted) -> Machine:
+def launch(client: FlyClient, wanted: WantedMachine) -> Machine:
     """Return the healthy machine: ours if it exists already, else a new one.
 
     Raises:
@@ -84,7 +84,7 @@ def launch(client: FlyClient, wanted: Wanted) -> Machine:
         destroy(client, wanted.app, existing)
         existing = None
     if existing:
-        return revise(client, wanted, existing, restart=wanted.min_secrets_version > 0)
+        return update(client, wanted, existing, restart=wanted.min_secrets_version > 0)
     created = _create(client, wanted)
     try:
         return Watch(client=client, app=wanted.app, within=wanted.healthy_within).healthy(created)
@@ -96,7 +96,7 @@ def launch(client: FlyClient, wanted: Wanted) -> Machine:
         raise
 
 
-def find(client: FlyClient, wanted: Wanted) -> Machine | None:
+def find(client: FlyClient, wanted: WantedMachine) -> Machine | None:
     """Return the machine that `wanted` is about, None when there is none.
 
     Ours is known by our marks or by its name. With `adopt` it may also be one with another name (nobody can rename
@@ -131,7 +131,7 @@ def find(client: FlyClient, wanted: Wanted) -> Machine | None:
     return min(candidates, key=lambda machine: machine.id) if wanted.adopt and candidates else None
 
 
-def revise(client: FlyClient, wanted: Wanted, machine: Machine, *, restart: bool) -> Machine:
+def update(client: FlyClient, wanted: WantedMachine, machine: Machine, *, restart: bool) -> Machine:
     """Bring an existing machine to what is wanted and return it, healthy.
 
     Args:
@@ -191,7 +191,7 @@ def destroy(client: FlyClient, app: str, machine: Machine) -> None:
     Watch(client=client, app=app, within=GONE_WITHIN).reached(machine, "destroyed", version=machine.instance_id)
 
 
-def _create(client: FlyClient, wanted: Wanted) -> Machine:
+def _create(client: FlyClient, wanted: WantedMachine) -> Machine:
     """Create the machine, looking for it first whenever an answer left open whether it exists."""
     return create_once(
         lambda: client.machines.create(wanted.app, wanted.request()),
@@ -203,7 +203,7 @@ def _create(client: FlyClient, wanted: Wanted) -> Machine:
     )
 
 
-def _update(client: FlyClient, wanted: Wanted, previous: Machine, *, restart: bool) -> Machine:
+def _update(client: FlyClient, wanted: WantedMachine, previous: Machine, *, restart: bool) -> Machine:
     """Update under a lease; put the previous config back when the new one does not get healthy."""
     with Lease(client, wanted.app, previous) as lease:
         watch = Watch(client=client, app=wanted.app, within=wanted.healthy_within, keep=lease.keep, verb="update")
@@ -212,7 +212,7 @@ def _update(client: FlyClient, wanted: Wanted, previous: Machine, *, restart: bo
             client.machines.cordon(wanted.app, previous, nonce=lease.nonce)
             client.timing.sleep(DRAIN)
         try:
-            healthy = watch.healthy(apply(client, wanted.app, previous, wanted.request(), lease))
+            healthy = watch.healthy(send_update(client, wanted.app, previous, wanted.request(), lease))
         except FlyError as failure:
             error: FlyError = failure
             if isinstance(failure, FlyUnhealthyError):
@@ -226,7 +226,7 @@ def _update(client: FlyClient, wanted: Wanted, previous: Machine, *, restart: bo
         return healthy
 
 
-def apply(client: FlyClient, app: str, previous: Machine, request: MachineRequest, lease: Lease) -> Machine:
+def send_update(client: FlyClient, app: str, previous: Machine, request: MachineRequest, lease: Lease) -> Machine:
     """Send the update; after an unclear answer see whether it happened, and send it again only if not.
 
     `current_version` makes the repetition safe: an update that did happen refuses the second one.
@@ -251,7 +251,13 @@ def apply(client: FlyClient, app: str, previous: Machine, request: MachineReques
 
 
 def _put_back(
-    client: FlyClient, wanted: Wanted, previous: Machine, failure: FlyUnhealthyError, lease: Lease, *, restart: bool
+    client: FlyClient,
+    wanted: WantedMachine,
+    previous: Machine,
+    failure: FlyUnhealthyError,
+    lease: Lease,
+    *,
+    restart: bool,
 ) -> FlyUnhealthyError:
     """Put the previous config back and return the error that tells both stories."""
     changed = secrets_changed_since(client, wanted.app, previous.updated_at) if restart else ()
@@ -269,7 +275,7 @@ def _put_back(
     request = MachineRequest(name=previous.name, region=previous.region, config=previous.config)
     try:
         current = client.machines.get(wanted.app, previous.id)
-        restored = apply(client, wanted.app, current, request, lease)
+        restored = send_update(client, wanted.app, current, request, lease)
         Watch(client=client, app=wanted.app, within=wanted.healthy_within, keep=lease.keep).healthy(restored)
     except FlyError as second:
         outcome = f"The previous config was put back and is not healthy either: {second.said}."

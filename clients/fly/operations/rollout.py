@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from clients.fly.client import FlyClient
 from clients.fly.errors import FlyUnhealthyError
 from clients.fly.model import GROUP_KEY, PLATFORM_KEY, Machine, MachineRequest
-from clients.fly.operations.deployment import apply, secrets_changed_since
+from clients.fly.operations.deployment import secrets_changed_since, send_update
 from clients.fly.operations.leases import Lease
 from clients.fly.operations.one_off import GROUP
 from clients.fly.operations.waiting import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rolled:
+class UpdatedMachine:
     """A machine that was updated; `started` is false for one that was stopped and was left so."""
 
     machine_id: str
@@ -28,7 +28,7 @@ class Rolled:
 
 def update_secrets_in_place(
     client: FlyClient, app: str, *, min_secrets_version: int = 0, healthy_within: float = 180.0
-) -> tuple[Rolled, ...]:
+) -> tuple[UpdatedMachine, ...]:
     """Update every machine of `app` that flyctl would, under lease, one after the other.
 
     May be killed and run again: updating a machine twice with the same config is harmless.
@@ -50,7 +50,7 @@ def update_secrets_in_place(
     )
 
 
-def _roll(client: FlyClient, app: str, machine: Machine, version: int, healthy_within: float) -> Rolled:
+def _roll(client: FlyClient, app: str, machine: Machine, version: int, healthy_within: float) -> UpdatedMachine:
     with Lease(client, app, machine) as lease:
         watch = Watch(client=client, app=app, within=healthy_within, keep=lease.keep, verb="update the secrets of")
         # Read again under the lease: somebody may have deployed meanwhile.
@@ -64,7 +64,7 @@ def _roll(client: FlyClient, app: str, machine: Machine, version: int, healthy_w
             skip_launch=not started,
         )
         client.progress(f'updating machine "{machine.name}" of app "{app}" with the new secrets')
-        updated = apply(client, app, machine, request, lease)
+        updated = send_update(client, app, machine, request, lease)
         if started:
             try:
                 watch.healthy(updated)
@@ -76,4 +76,4 @@ def _roll(client: FlyClient, app: str, machine: Machine, version: int, healthy_w
                     "again."
                 )
                 raise FlyUnhealthyError(failure.doing, failure.said, advice=advice, log=failure.log) from None
-        return Rolled(machine_id=machine.id, instance_id=updated.instance_id, started=started)
+        return UpdatedMachine(machine_id=machine.id, instance_id=updated.instance_id, started=started)

@@ -14,7 +14,7 @@ from clients.fly.client import FlyClient
 from clients.fly.errors import FlyForeignError
 from clients.fly.model import GROUP_KEY, Machine
 from clients.fly.operations.deployment import retire
-from clients.fly.operations.strangers import lasting
+from clients.fly.operations.unknown_machines import lasting
 
 _OURS_TO_TAKE = frozenset({"app", "services"})
 
@@ -61,7 +61,7 @@ def plan(machines: Iterable[Machine], wanted: Sequence[tuple[str, str]]) -> Take
     return Takeover(adopted=adopted, retired=tuple(left), refused=refused)
 
 
-def refuse_what_cannot_be_taken(app: str, machines: Iterable[Machine]) -> None:
+def require_adoptable(app: str, machines: Iterable[Machine]) -> None:
     """Return when every unmarked machine can be taken or removed.
 
     Raises:
@@ -78,7 +78,7 @@ def refuse_what_cannot_be_taken(app: str, machines: Iterable[Machine]) -> None:
         )
 
 
-def retire_the_rest(client: FlyClient, app: str) -> None:
+def retire_unmarked(client: FlyClient, app: str) -> None:
     """Drain and remove the unmarked machines of the app that serve it: all replicas have theirs by now."""
     for machine in plan(client.machines.list(app), ()).retired:
         client.progress(f'machine "{machine.name}" of app "{app}" is no longer needed; removing it')

@@ -29,7 +29,7 @@ class KeyUse:
 
 
 class Counters:
-    """Uses per name. Refusals that claim no known name are counted together, so that names cannot be made up."""
+    """Uses per name. Refusals without a known name are counted together, so that nobody can add names."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ def client_version(user_agents: list[bytes]) -> str | None:
 
 
 class RefusalLog:
-    """Writes the first lines of each window and then only how many more there were."""
+    """Writes the first lines of each time window, then only how many more there were."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

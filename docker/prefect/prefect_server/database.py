@@ -85,7 +85,7 @@ def _unresolved(host: str) -> str:
 
 @asynccontextmanager
 async def connection(settings: ServerSettings) -> AsyncIterator[asyncpg.Connection]:
-    """Lend one connection.
+    """Open one connection, and close it at the end of the block.
 
     Raises:
         VerbError: it could not be had; its code says why.

@@ -68,7 +68,7 @@ class KeyRing:
         return KeyRing({**self._by_name, name: [*self._by_name.get(name, []), sha256(key)]})
 
     def check(self, credential: str | None) -> Verdict:
-        """Judge `<key>` or `<name>:<key>`. Whatever cannot be encoded is a wrong credential, never an error."""
+        """Judge `<key>` or `<name>:<key>`. A text that cannot be encoded is a wrong credential, not an error."""
         if not credential or len(credential) > LONGEST_CREDENTIAL:
             return NOBODY
         name, _, secret = credential.partition(":")

@@ -1,4 +1,4 @@
-"""The verbs `serve` and `services`: settings, database, then Prefect, in that order, failing early and in words."""
+"""The verbs `serve` and `services`: settings, database, then Prefect. What is wrong is said early, in a sentence."""
 
 from __future__ import annotations
 

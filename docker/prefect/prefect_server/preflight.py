@@ -31,7 +31,7 @@ def prefect_folder() -> Path:
     return Path(spec.origin).parent
 
 
-async def inspect_with_patience(settings: ServerSettings) -> schema.Layout:
+async def inspect_with_retries(settings: ServerSettings) -> schema.Layout:
     """Look at the database, a few times when it cannot be reached.
 
     Raises:
@@ -88,8 +88,8 @@ def look(settings: ServerSettings) -> schema.Layout:
     """Check the database from a program that has no event loop yet.
 
     Raises:
-        VerbError: see `inspect_with_patience` and `require_migrated`.
+        VerbError: see `inspect_with_retries` and `require_migrated`.
     """
-    layout = asyncio.run(inspect_with_patience(settings))
+    layout = asyncio.run(inspect_with_retries(settings))
     require_migrated(layout, schema.installed_revisions(schema.prefect_migrations(prefect_folder())))
     return layout

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with the one time limit it lacks: a request's head must arrive within ten seconds.
+"""uvicorn's HTTP protocol with one more time limit: a request's head must arrive within ten seconds.
 
 uvicorn times idle connections between two requests only. Without this a client that sends a header a minute keeps a
 socket and its buffers for ever.
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol  # type: ignore[import-n
 from prefect_server.protocol_limits import HEAD_SECONDS
 
 
-class PatientOnlySoLong(H11Protocol):  # type: ignore[misc,unused-ignore]
+class HeadTimeoutProtocol(H11Protocol):  # type: ignore[misc,unused-ignore]
     """Closes a connection whose next request has begun, or was never begun, and is not complete in time."""
 
     _head_timer: asyncio.TimerHandle | None = None

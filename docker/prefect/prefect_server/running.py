@@ -13,7 +13,7 @@ from prefect.settings import get_current_settings  # type: ignore[import-not-fou
 from prefect_server import metrics, prefect_app
 from prefect_server.exit_codes import ExitCode
 from prefect_server.gate import Gate
-from prefect_server.protocol import PatientOnlySoLong
+from prefect_server.protocol import HeadTimeoutProtocol
 from prefect_server.settings import ServerSettings
 
 logger = logging.getLogger("prefect_fly")
@@ -31,7 +31,7 @@ async def serve(settings: ServerSettings, gate: Gate) -> int:
         gate,
         host=settings.host,
         port=settings.port,
-        http=PatientOnlySoLong,
+        http=HeadTimeoutProtocol,
         lifespan="on",
         log_level=prefect.logging_level.lower(),
         access_log=False,

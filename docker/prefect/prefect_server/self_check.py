@@ -1,4 +1,4 @@
-"""The self-check at start: both locks are tried, with no key, wrong keys and a good one, before anybody is let in.
+"""The self-check at start: the gate and Prefect's own login are tried with no key, wrong keys and a good one.
 
 Prefect's own lock is tried directly, so that a Prefect whose check went away is noticed although the gate in front of
 it holds. Then the gate itself is tried. Everything is done with made-up requests inside the process.
@@ -42,7 +42,7 @@ class Exchange:
     sent: list[Message] = field(default_factory=list)
 
     async def receive(self) -> Message:
-        """Hand out the inbox; afterwards behave like a client that says nothing more."""
+        """Return the prepared messages one by one, then wait like a client that says nothing more."""
         if self.inbox:
             return self.inbox.pop(0)
         silence: asyncio.Future[Message] = asyncio.get_running_loop().create_future()

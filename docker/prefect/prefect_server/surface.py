@@ -41,7 +41,7 @@ class Surface:
         self._sockets = [re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(API_BASE + path))) for path in SOCKETS]
 
     def is_open(self, scope: Scope) -> bool:
-        """Tell whether a request may pass without a credential. A path in disguise counts as what it disguises."""
+        """Tell whether a request may pass without a credential. An encoded path counts as the path it leads to."""
         path, method = scope["path"], scope["method"]
         if path in {HEALTH_PATH, READY_PATH}:
             return bool(method == "GET") or _is_preflight(scope)

@@ -1,4 +1,4 @@
-"""Which Prefect the gate was proved with.
+"""The versions of Prefect that the gate was tested with.
 
 The gate relies on how Prefect authenticates, on its list of websocket routes and on how its server is started. None of
 that is a documented interface, so another version is refused until the tests have been run with it.

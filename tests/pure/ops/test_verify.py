@@ -11,7 +11,7 @@ from clients.fly.model import Machine
 from ops import verify
 from ops.errors import OpsError
 from ops.orchestrator_health import HealthEndpoint
-from ops.verify import KeyWitness, is_before_3
+from ops.verify import KeyUsage, is_before_3
 from tests.support.fake_server import CREDENTIAL, FakeServer, use
 from tests.support.ops_runtime import Surroundings
 from tests.support.scripted_http import FakeClock, ScriptedSession, answer
@@ -39,9 +39,9 @@ class FakeFly:
         return self._machines
 
 
-def witness(server: FakeServer, *machines: tuple[str, str, bool]) -> KeyWitness:
+def witness(server: FakeServer, *machines: tuple[str, str, bool]) -> KeyUsage:
     fly = FakeFly(*machines)
-    return KeyWitness(
+    return KeyUsage(
         fly,  # type: ignore[arg-type]
         server.client(),
         CREDENTIAL,

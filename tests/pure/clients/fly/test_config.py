@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from clients.fly.config import differences, has_checks, nanoseconds, observed, stays_up, whole, with_marks
+from clients.fly.config import differences, has_checks, nanoseconds, normalised, observed, stays_up, with_marks
 
 WANTED: dict[str, Any] = {
     "image": "registry.fly.io/shop@sha256:aa",
@@ -112,12 +112,12 @@ def test_durations_are_compared_in_nanoseconds(text: object, value: object) -> N
 
 def test_the_engine_s_floats_and_nones_do_not_reach_fly() -> None:
     """Numbers arrive as floats from protobuf, and a None is as good as a missing key."""
-    assert whole({"a": 1.0, "b": [2.0, 2.5], "c": None, "d": {"e": None, "f": True}}) == {
+    assert normalised({"a": 1.0, "b": [2.0, 2.5], "c": None, "d": {"e": None, "f": True}}) == {
         "a": 1,
         "b": [2, 2.5],
         "d": {"f": True},
     }
-    assert isinstance(whole(1.0), int)
+    assert isinstance(normalised(1.0), int)
 
 
 def test_marks_make_the_machine_flyctl_s_and_ours_and_keep_what_the_caller_set() -> None:

@@ -12,7 +12,7 @@ from clients.fly.model import GROUP_KEY, Machine
 from clients.fly.operations.one_off import GROUP
 
 
-def strangers(machines: Iterable[Machine], owner: str) -> tuple[Machine, ...]:
+def unknown_machines(machines: Iterable[Machine], owner: str) -> tuple[Machine, ...]:
     """Return the machines that no resource of the stack `owner` can stand for, by id.
 
     Machines that end by themselves (one-off machines, consoles) are left out. Of several machines with one label the
