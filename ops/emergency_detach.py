@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     app, health_url = found.need("orchestrator_app"), found.need("health_url")
     endpoint = HealthEndpoint(health_url, rt.world)
     fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
-    names = [secret.name for secret in fly.secrets.list(app) if is_ours(secret.name)]
+    names = [secret.name for secret in fly.secrets.list_now(app) if is_ours(secret.name)]
     version = 0
     if names:
         rt.progress.say(f"unsetting {', '.join(sorted(names))} on {app}")

@@ -92,7 +92,7 @@ def _staged(fly: FlyClient, app: str) -> str:
     Fly's secrets are app-wide and cannot be put back, since nobody can read the old value.
     """
     try:
-        urls = [_unix(secret.updated_at) for secret in fly.secrets.list(app) if secret.name == DATABASE_SECRET]
+        urls = [_unix(secret.updated_at) for secret in fly.secrets.list_now(app) if secret.name == DATABASE_SECRET]
         machines = [m for m in fly.machines.list(app) if m.metadata.get("fly_process_group") != GROUP]
     except FlyError:
         return ""

@@ -105,7 +105,9 @@ def secrets_written_at(app: str, rt: Runtime) -> float:
     Only an older run of ours in flight is judged by it, so trouble with Fly does not stop a redeploy through GitHub.
     """
     try:
-        secrets = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say).secrets.list(app)
+        fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+        # As of now: they may just have been written, and an older run must not pass for one that has them.
+        secrets = fly.secrets.list_now(app)
     except FlyError as trouble:
         rt.progress.say(f"{trouble} Going on without knowing when the secrets were written.")
         return 0.0

@@ -59,7 +59,8 @@ class FlySecretsProvider(ResourceProvider):
         """Write all names and the marker; refuse names that somebody else set."""
         client, app = fly_client(props), props["app"]
         org = client.apps.org_of(app)
-        live = _digests(client, app)
+        # As of now: a set that was replaced a moment ago may still be listed.
+        live = {secret.name: secret.digest for secret in client.secrets.list_now(app)}
         claimed = {*props["values"], *props.get("absent", [])}
         # Names and marker are written in one call, so with the marker there the names are an earlier attempt's.
         _refuse_foreign(props, claimed & set(live) if marker_of(props["owner"]) not in live else set())
@@ -74,7 +75,7 @@ class FlySecretsProvider(ResourceProvider):
         """Compare digests. The version stays that of our last write: a secret of somebody else is no change of ours."""
         client = fly_client(props)
         try:
-            live = _digests(client, props["app"])
+            live = _digests(client, props["app"], props["version"])
         except FlyNotFoundError as missing:
             prove_gone(client, props.get("org", ""), props["app"], missing)
             return ReadResult(None, {})
@@ -85,7 +86,7 @@ class FlySecretsProvider(ResourceProvider):
     def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
         """Write what changed or drifted and remove our names that are no longer wanted, in one call."""
         client, app, salt = fly_client(news), news["app"], olds["salt"]
-        live = _digests(client, app)
+        live = _digests(client, app, olds["version"])
         ours = {*olds["names"], *olds.get("absent", [])}
         _refuse_foreign(news, ({*news["values"], *news.get("absent", [])} - ours) & set(live))
         prints = fingerprints_of(salt, news["values"])
@@ -160,8 +161,9 @@ class Secrets(Resource, module="fly", name="Secrets"):
         super().__init__(FlySecretsProvider(), resource_name, props, adopting(opts, secret_outputs=secret))
 
 
-def _digests(client: FlyClient, app: str) -> dict[str, str]:
-    return {secret.name: secret.digest for secret in client.secrets.list(app)}
+def _digests(client: FlyClient, app: str, version: float) -> dict[str, str]:
+    # The engine gives numbers back as floats, and the API takes 3.0 for no version.
+    return {secret.name: secret.digest for secret in client.secrets.list(app, min_version=int(version))}
 
 
 def _refuse_foreign(props: Props, foreign: set[str]) -> None:
@@ -187,5 +189,5 @@ def _write(
         return 0, dict(live)
     written = client.secrets.write(props["app"], body)
     # The reply is not documented to name them all.
-    known = written.digests if set(values) <= set(written.digests) else _digests(client, props["app"])
+    known = written.digests if set(values) <= set(written.digests) else _digests(client, props["app"], written.version)
     return written.version, {name: digest for name, digest in live.items() if name not in body} | known

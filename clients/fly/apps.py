@@ -10,6 +10,7 @@ from clients.fly.errors import (
     FlyNameTakenError,
     FlyNotFoundError,
     FlyRefusedError,
+    FlyTimedOutError,
     FlyUnauthorizedError,
 )
 from clients.fly.wire import Wire, path, record
@@ -18,6 +19,9 @@ from clients.transport import Call
 
 READY_WITHIN = 60.0
 """Seconds in which a new app may still answer 404 or 401 (flyctl waits as long)."""
+
+GONE_WITHIN = 120.0
+"""Seconds in which a deleted app may still be there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +92,13 @@ class Apps:
         body = {"name": name, "org_slug": org}
         try:
             self._wire.send(doing, Call(method="POST", path=path("apps"), json=body, pace="create-app"))
+        except FlyConflictError as error:
+            # The API has no other conflict for a new app, and some editions say it in other words than "taken".
+            raise FlyNameTakenError(doing, error.said, status=error.status, request_id=error.request_id) from None
         except FlyNameTakenError:
             raise
-        except (FlyRefusedError, FlyConflictError) as error:
-            # Some editions of the API say it in words only, with 422 or 409.
-            if error.status in {409, 422} and "taken" in error.said.lower():
+        except FlyRefusedError as error:
+            if "taken" in error.said.lower():
                 raise FlyNameTakenError(doing, error.said, status=error.status, request_id=error.request_id) from None
             raise
 
@@ -118,7 +124,7 @@ class Apps:
         raise AssertionError
 
     def delete(self, name: str) -> None:
-        """Delete the app with everything in it.
+        """Begin to delete the app with everything in it; it may be there for a while longer (`wait_gone`).
 
         Raises:
             FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
@@ -126,6 +132,22 @@ class Apps:
         self._wire.send(
             f'delete app "{name}"',
             Call(method="DELETE", path=path("apps", name), idempotent=True, pace="delete-app"),
+        )
+
+    def wait_gone(self, name: str, within: float = GONE_WITHIN) -> None:
+        """Return once a deleted app is no longer there, so that nobody makes anything in it any more.
+
+        Raises:
+            FlyTimedOutError: it still is after `within` seconds.
+        """
+        for _ in until(within, timing=self._wire.transport.timing, every=1.0):
+            if self.find(name) is None:
+                return
+            self._wire.transport.progress(f'app "{name}" is being deleted; waiting until it is gone')
+        raise FlyTimedOutError(
+            f'delete app "{name}"',
+            f"Fly accepted it, and the app is still there after {within:.0f} s",
+            advice='Run the command again; if it goes on, delete it with "fly apps destroy".',
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
+from clients.fly.errors import FlyConflictError
 from clients.fly.wire import Wire, path, record, records
 from clients.transport import Call, Reply
 
@@ -49,14 +51,34 @@ class Secrets:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def list(self, app: str) -> tuple[Secret, ...]:
+    def list(self, app: str, *, min_version: int = 0) -> tuple[Secret, ...]:
         """Return the app's secrets without their values.
+
+        Args:
+            app: its name.
+            min_version: a version that the list must include; without it, what was written in the last 2 seconds may
+                be missing. A version that the app, made anew since, does not have is not insisted on.
 
         Raises:
             FlyNotFoundError: no such app, or none that this token may see.
         """
-        body = self._wire.get(f'list the secrets of app "{app}"', path("apps", app, "secrets"), pace=f"secrets:{app}")
-        return tuple(Secret.from_wire(entry) for entry in records(record(body).get("secrets")))
+        doing = f'list the secrets of app "{app}"'
+        call = Call(method="GET", path=path("apps", app, "secrets"), pace=f"secrets:{app}")
+        try:
+            body = self._wire.send(doing, replace(call, params={"min_version": min_version} if min_version else {}))
+        except FlyConflictError as error:
+            if not min_version or error.status != HTTPStatus.PRECONDITION_FAILED:
+                raise
+            body = self._wire.send(doing, call)
+        return tuple(Secret.from_wire(entry) for entry in records(record(body.json()).get("secrets")))
+
+    def list_now(self, app: str) -> tuple[Secret, ...]:
+        """Return the app's secrets with everything that was written so far, by whomever.
+
+        Raises:
+            FlyNotFoundError: no such app, or none that this token may see.
+        """
+        return self.list(app, min_version=self.present_version(app))
 
     def write(self, app: str, values: Mapping[str, str | None]) -> SecretsWritten:
         """Set the names with a value and remove those with None, in one call.

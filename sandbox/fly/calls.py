@@ -11,6 +11,7 @@ from aiohttp import web
 from sandbox.core.core import Core
 from sandbox.core.service import read_json
 from sandbox.edge import Edge
+from sandbox.fly.deletions import Deletions
 from sandbox.fly.errors import BadRequest, Conflict, FlyProblem, NotFound
 from sandbox.fly.fleet import Fleet
 from sandbox.fly.lifecycle import Life
@@ -45,6 +46,7 @@ class Calls:
         self.edge = edge
         self.logs = logs
         self.limits = limits
+        self.deletions = Deletions(fleet, edge)
 
     def tokens(self, request: web.Request) -> list[Token]:
         """Return the caller's tokens."""
@@ -55,8 +57,12 @@ class Calls:
 
         Raises:
             NotFound, Forbidden: see `FlyState.app`.
+            Conflict: it is to be changed and is being deleted.
         """
-        return self.state.app(self.tokens(request), request.match_info["app"])
+        app = self.state.app(self.tokens(request), request.match_info["app"])
+        if app.deleting and request.method not in {"GET", "DELETE"}:
+            raise Conflict("failed_precondition: app is being deleted")
+        return app
 
     def machine(self, request: web.Request, *, alive: bool = False) -> tuple[App, Machine]:
         """Return the machine of the path and its app.
@@ -73,12 +79,6 @@ class Calls:
     def life(self, machine: Machine) -> Life:
         """Return the machine's life."""
         return self.fleet.life(machine)
-
-    async def remove_app(self, app: App) -> None:
-        """Delete an app with its machines."""
-        await self.fleet.destroy_all(app)
-        self.state.apps.pop(app.name, None)
-        self.edge.refresh(app.name)
 
     def lease_of(self, machine: Machine) -> Lease | None:
         """Return the lease that is in force, if any."""

@@ -101,6 +101,7 @@ class Fly:
         await self.api.start(api_port)
         await self.edge.start(gateway_port)
         self.fleet.boot_again()
+        self.calls.deletions.resume()
         for app in self.state.apps:
             self.edge.refresh(app)
 
@@ -109,6 +110,7 @@ class Fly:
         await self.machines_api.stop()
         await self.api.stop()
         await self.edge.stop()
+        await self.calls.deletions.stop()
         await self.fleet.shut_down()
         await self._checker.close()
         self.core.store.save()
@@ -117,6 +119,7 @@ class Fly:
 
     async def reset(self) -> None:
         """Remove all apps and machines; tokens stay."""
+        await self.calls.deletions.stop()
         for app in list(self.state.apps.values()):
             await self.fleet.destroy_all(app)
         names = list(self.state.apps)
@@ -129,7 +132,7 @@ class Fly:
     def route(self, name: str) -> Route:
         """Return what the edge may know of an app."""
         app = self.state.apps.get(name)
-        if app is None or not any(address.kind in _PUBLIC_KINDS for address in app.addresses):
+        if app is None or app.deleting or not any(address.kind in _PUBLIC_KINDS for address in app.addresses):
             return Route(resolves=False)
         serving = [machine for machine in app.live_machines if machine.services]
         backends = [_backend(machine) for machine in serving if machine.state == "started" and not machine.cordoned]

@@ -198,9 +198,9 @@ class Root:
         self._calls.edge.refresh(app.name)
         return {"app": self._app_object(app), "clientMutationId": None}
 
-    async def _delete_app(self, appId: str) -> Mapping[str, Any]:  # noqa: N803 - GraphQL's spelling
+    def _delete_app(self, appId: str) -> Mapping[str, Any]:  # noqa: N803 - GraphQL's spelling
         app = self._state.app(self._tokens, appId)
-        await self._calls.remove_app(app)
+        self._calls.deletions.begin(app)
         return {"organization": self._organization(slug=app.org)}
 
 

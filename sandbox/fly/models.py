@@ -6,7 +6,7 @@ Plain data; behaviour is in the modules that use it. Times are unix seconds unle
 from __future__ import annotations
 
 import secrets as randomness
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 TRANSIENT_STATES = frozenset({"created", "starting", "stopping", "restarting", "suspending", "destroying", "replacing"})
@@ -59,7 +59,12 @@ class SecretsVersion:
 
     version: int
     written_at: float
-    values: dict[str, str] = field(repr=False)
+    secrets: dict[str, Secret] = field(default_factory=dict, repr=False)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Return what machines get."""
+        return {name: secret.value for name, secret in self.secrets.items()}
 
 
 @dataclass
@@ -175,6 +180,7 @@ class App:
     created_at: float
     network: str = "default"
     suspended: bool = False
+    deleting: bool = False
     secrets_version: int = 0
     secrets: dict[str, Secret] = field(default_factory=dict)
     secrets_history: list[SecretsVersion] = field(default_factory=list)
@@ -197,10 +203,20 @@ def app_from_json(data: dict[str, Any]) -> App:
     """Rebuild an app from the state file."""
     nested = dict(data)
     nested["secrets"] = {name: Secret(**item) for name, item in data["secrets"].items()}
-    nested["secrets_history"] = [SecretsVersion(**item) for item in data["secrets_history"]]
+    nested["secrets_history"] = [_version_from_json(item, nested["secrets"]) for item in data["secrets_history"]]
     nested["addresses"] = [Address(**item) for item in data["addresses"]]
     nested["machines"] = {key: _machine_from_json(item) for key, item in data["machines"].items()}
     return App(**nested)
+
+
+def _version_from_json(data: dict[str, Any], present: dict[str, Secret]) -> SecretsVersion:
+    """Rebuild a version; one that an older sandbox wrote has values alone, with the digests and times of today."""
+    if "secrets" in data:
+        secrets = {name: Secret(**item) for name, item in data["secrets"].items()}
+    else:
+        known = {name: present.get(name) or Secret(name, "", "", 0.0, 0.0) for name in data["values"]}
+        secrets = {name: replace(known[name], value=value) for name, value in data["values"].items()}
+    return SecretsVersion(data["version"], data["written_at"], secrets)
 
 
 def _machine_from_json(data: dict[str, Any]) -> Machine:

@@ -7,7 +7,7 @@ import re
 from aiohttp import web
 
 from sandbox.fly.calls import Calls, answering, body_of, flag
-from sandbox.fly.errors import BadRequest, Forbidden, NotFound, PreconditionFailed, Unprocessable
+from sandbox.fly.errors import BadRequest, Conflict, Forbidden, NotFound, Unprocessable
 from sandbox.fly.regions import regions_json
 from sandbox.fly.wire import address_json, app_json, token_json
 
@@ -63,6 +63,8 @@ class AppRoutes:
         if not any(token.org == org and token.apps is None for token in self._calls.tokens(request)):
             raise Forbidden("unauthorized: token cannot create apps in this organization")
         if name in self._calls.state.apps:
+            if self._calls.state.options.name_taken_status == 409:
+                raise Conflict("app already exists")
             raise Unprocessable("Validation failed: Name has already been taken", code="name_taken")
         app = self._calls.state.add_app(name, org, body.get("network") or "default")
         created = {"id": app.id, "created_at": int(app.created_at * 1000)}
@@ -74,11 +76,8 @@ class AppRoutes:
         return web.json_response(app_json(self._calls.app(request)))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Delete an app; with machines only by force."""
-        app = self._calls.app(request)
-        if app.live_machines and not flag(request, "force"):
-            raise PreconditionFailed("failed_precondition: app still has machines, use force to delete them too")
-        await self._calls.remove_app(app)
+        """Begin to delete an app with all that is in it, machines included, asked by force or not."""
+        self._calls.deletions.begin(self._calls.app(request))
         return web.Response(status=202)
 
     async def deploy_token(self, request: web.Request) -> web.Response:

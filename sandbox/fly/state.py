@@ -33,7 +33,10 @@ class FlyOptions:
     Attributes:
         org: the organization the main token covers.
         exact_rate_limits: one call a second per action and app or machine (burst 3), as documented; else ten times it.
-        secrets_lag: seconds until new secrets reach machines created without `min_secrets_version`.
+        secrets_lag: seconds until new secrets reach machines created without `min_secrets_version`, and lists without
+            `min_version`.
+        delete_seconds: seconds from the moment an app's machines have ended until the deleted app is gone.
+        name_taken_status: what creating an app answers for a name in use: 422 with `name_taken`, or 409 in words only.
         machine_limit: machines an organization may have.
         resolve_delay: seconds from an app's first address and started machine until its name resolves at the edge.
         boot_seconds: seconds a machine takes to start, on top of its program.
@@ -42,6 +45,8 @@ class FlyOptions:
     org: str = "captionacc"
     exact_rate_limits: bool = False
     secrets_lag: float = SECRETS_LAG
+    delete_seconds: float = 1.0
+    name_taken_status: int = 422
     machine_limit: int = 100
     resolve_delay: float = 1.0
     boot_seconds: float = 0.2
@@ -192,8 +197,7 @@ class FlyState:
             created = before.created_at if before else now
             app.secrets[name] = Secret(name, value, self._digest(app, name, value), created, now)
         app.secrets_version += 1
-        current = {name: secret.value for name, secret in app.secrets.items()}
-        app.secrets_history.append(SecretsVersion(app.secrets_version, now, current))
+        app.secrets_history.append(SecretsVersion(app.secrets_version, now, dict(app.secrets)))
         del app.secrets_history[:-_HISTORY_KEPT]
         return app.secrets_version
 
@@ -205,8 +209,12 @@ class FlyState:
         """
         if minimum is not None and minimum > app.secrets_version:
             raise BadRequest(f"min_secrets_version {minimum} is not available, the latest is {app.secrets_version}")
+        return self.visible_secrets(app, minimum)
+
+    def visible_secrets(self, app: App, minimum: int | None) -> SecretsVersion:
+        """Return the newest version that has travelled everywhere, or a later one that is asked for."""
         ripe = self.clock.time() - self.options.secrets_lag
-        visible = SecretsVersion(0, 0.0, {})
+        visible = SecretsVersion(0, 0.0)
         for version in app.secrets_history:
             if version.written_at <= ripe or (minimum is not None and version.version <= minimum):
                 visible = version

@@ -92,6 +92,20 @@ def client_of(running: Sandbox, token: str | None = None) -> FlyClient:
     return FlyClient.from_environment(World.SANDBOX, environ, progress=no_progress)
 
 
+def write_by_hand(running: Sandbox, app: str, values: dict[str, str | None]) -> None:
+    """Write secrets as somebody else would, and return when a list that asks for no version shows them."""
+    secrets = client_of(running).secrets
+    version = secrets.write(app, values).version
+    until(lambda: secrets.list(app) == secrets.list(app, min_version=version))
+
+
+def delete_by_hand(running: Sandbox, app: str) -> None:
+    """Delete an app as somebody else would, and return when it is gone."""
+    apps = client_of(running).apps
+    apps.delete(app)
+    apps.wait_gone(app)
+
+
 def until(done: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until `done()`; fail after real `seconds`."""
     deadline = time.monotonic() + seconds

@@ -142,9 +142,12 @@ def _may_adopt(client: FlyClient, app: App, org: str, owner: str, *, adopt: bool
 
 
 def delete_app(client: FlyClient, app: str, *, owner: str) -> None:
-    """Delete the app and the machines in it that `owner` made.
+    """Delete the app and the machines in it that `owner` made, and return when it is gone.
+
+    Fly would delete machines of somebody else along with it, so they are looked for first.
 
     Raises:
+        FlyTimedOutError: Fly accepted it and did not do it in time.
         FlyForeignError: it holds machines of somebody else; nothing was deleted.
         FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
     """
@@ -159,3 +162,4 @@ def delete_app(client: FlyClient, app: str, *, owner: str) -> None:
     for machine in machines:
         destroy(client, app, machine)
     client.apps.delete(app)
+    client.apps.wait_gone(app)

@@ -288,7 +288,7 @@ def secrets_changed_since(client: FlyClient, app: str, moment: str) -> tuple[str
     """Return the names of the secrets written after `moment` (RFC 3339); empty when that cannot be told."""
     try:
         after = datetime.fromisoformat(moment)
-        listed = client.secrets.list(app)
+        listed = client.secrets.list_now(app)
         return tuple(
             secret.name for secret in listed if secret.updated_at and datetime.fromisoformat(secret.updated_at) > after
         )

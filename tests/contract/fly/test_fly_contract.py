@@ -50,6 +50,7 @@ def test_an_app_is_made_found_and_deleted(target: Target, app: str) -> None:
     found = target.client.apps.get(app)
     assert (found.name, found.org, found.machine_count) == (app, target.org, 0)
     target.client.apps.delete(app)
+    target.client.apps.wait_gone(app)
     with pytest.raises(FlyNotFoundError):
         target.client.apps.get(app)
     with pytest.raises(FlyNotFoundError):
@@ -79,15 +80,15 @@ def test_secrets_are_written_in_bulk_and_show_only_digests(target: Target, app: 
     """Values never come back; a digest changes with its value and only then; null removes; versions grow."""
     secrets = target.client.secrets
     first = secrets.write(app, {"ONE": "a", "TWO": "b"})
-    before = {secret.name: secret.digest for secret in secrets.list(app)}
+    before = {secret.name: secret.digest for secret in secrets.list(app, min_version=first.version)}
     assert set(before) == {"ONE", "TWO"}
     second = secrets.write(app, {"ONE": "changed", "TWO": "b", "THREE": None})
-    after = {secret.name: secret.digest for secret in secrets.list(app)}
+    after = {secret.name: secret.digest for secret in secrets.list(app, min_version=second.version)}
     assert second.version > first.version
     assert after["TWO"] == before["TWO"]
     assert after["ONE"] != before["ONE"]
     secrets.write(app, {"ONE": None})
-    assert {secret.name for secret in secrets.list(app)} == {"TWO"}
+    assert {secret.name for secret in secrets.list_now(app)} == {"TWO"}
     assert secrets.present_version(app) >= second.version
 
 

@@ -16,6 +16,7 @@ def test_an_app_is_made_seen_and_deleted(fly_world: WorldFactory) -> None:
             assert (app["name"], app["organization"]["slug"], app["status"]) == ("web", "captionacc", "pending")
             assert (await world.call("GET", "/apps?org_slug=captionacc")).body["total_apps"] == 1
             assert (await world.call("DELETE", "/apps/web")).status == 202
+            await world.advance(1)
             assert (await world.call("GET", "/apps/web")).status == 404
 
     asyncio.run(scenario())
@@ -32,6 +33,46 @@ def test_a_taken_name_is_422_and_a_strangers_app_403(fly_world: WorldFactory) ->
             assert (await world.call("GET", "/apps/theirs")).status == 403
             elsewhere = await world.call("POST", "/apps", {"name": "mine", "org_slug": "somebody-else"})
             assert elsewhere.status == 403
+
+    asyncio.run(scenario())
+
+
+def test_a_taken_name_can_be_a_409_without_a_word_for_it(fly_world: WorldFactory) -> None:
+    """The other edition of the API: a conflict, no `name_taken`, and not the word "taken"."""
+
+    async def scenario() -> None:
+        async with fly_world(name_taken_status=409) as world:
+            await world.app("web")
+            taken = await world.call("POST", "/apps", {"name": "web", "org_slug": "captionacc"})
+            assert (taken.status, taken.body) == (409, {"error": "app already exists"})
+
+    asyncio.run(scenario())
+
+
+def test_a_list_of_secrets_lags_unless_a_version_is_asked_for(fly_world: WorldFactory) -> None:
+    """For 2 seconds a write and a removal show only to those who name its version, in the list and one by one."""
+
+    async def scenario() -> None:
+        async with fly_world() as world:
+            await world.app("web")
+            first = (await world.call("POST", "/apps/web/secrets", {"values": {"A": "1", "B": "1"}})).body
+            await world.advance(3)
+            second = (await world.call("POST", "/apps/web/secrets", {"values": {"A": "2", "B": None}})).body["version"]
+
+            async def listed(query: str = "") -> dict[str, str]:
+                body = (await world.call("GET", f"/apps/web/secrets{query}")).body
+                return {secret["name"]: secret["digest"] for secret in body["secrets"]}
+
+            before = {secret["name"]: secret["digest"] for secret in first["secrets"]}
+            now = await listed(f"?min_version={second}")
+            assert (set(now), now["A"] != before["A"]) == ({"A"}, True)
+            assert await listed(f"?version={second}") == now
+            assert await listed() == before
+            assert (await world.call("GET", "/apps/web/secrets/B")).status == 200
+            assert (await world.call("GET", f"/apps/web/secrets/B?min_version={second}")).status == 404
+            await world.advance(2)
+            assert await listed() == now
+            assert (await world.call("GET", f"/apps/web/secrets?min_version={second + 1}")).status == 412
 
     asyncio.run(scenario())
 

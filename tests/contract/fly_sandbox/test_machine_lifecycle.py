@@ -196,17 +196,25 @@ def test_wait_refuses_what_the_api_refuses(fly_world: WorldFactory) -> None:
     asyncio.run(scenario())
 
 
-def test_deleting_an_app_needs_force_while_machines_live(fly_world: WorldFactory) -> None:
-    """Without force the app stays; with it machines and app are gone."""
+@pytest.mark.parametrize("query", ["", "?force=true"])
+def test_deleting_an_app_takes_its_machines_along_and_is_over_later(fly_world: WorldFactory, query: str) -> None:
+    """As flyctl sends it, without force, too: accepted at once; the app is there, unchangeable, until it is gone."""
 
     async def scenario() -> None:
         async with fly_world() as world:
-            await world.app()
-            await world.machine()
+            await world.app("web", "v6")
+            machine = await world.machine()
             await world.advance(2)
-            assert (await world.call("DELETE", "/apps/web")).status == 412
-            assert (await world.call("DELETE", "/apps/web?force=true")).status == 202
-            assert (await world.call("GET", "/apps/web/machines")).status == 404
+            assert (await world.call("DELETE", f"/apps/web{query}")).status == 202
+            await world.advance(0.1)
+            assert (await world.show(machine))["state"] == "destroyed"
+            assert (await world.call("GET", "/apps/web")).body["machine_count"] == 0
+            assert (await world.call("POST", "/apps/web/secrets", {"values": {"A": "1"}})).status == 409
+            assert (await world.call("POST", "/apps", {"name": "web", "org_slug": "captionacc"})).status == 422
+            assert (await world.call("DELETE", "/apps/web")).status == 202
+            await world.advance(2)
+            assert (await world.call("GET", "/apps/web")).status == 404
+            await world.app("web")
 
     asyncio.run(scenario())
 

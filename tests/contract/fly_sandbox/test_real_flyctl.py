@@ -93,6 +93,9 @@ def test_the_verbs_people_use_work(flyctl: str, fly_world: WorldFactory, tmp_pat
             async def gone() -> bool:
                 return not world.fly.state.apps["web"].live_machines
 
+            async def no_app() -> bool:
+                return world.fly.state.apps == {}
+
             await world.until(healthy)
             assert machine["id"] in await fly("status", "-a", "web")
             assert "secret is there" in await fly("logs", "--no-tail", "-a", "web")
@@ -112,7 +115,7 @@ def test_the_verbs_people_use_work(flyctl: str, fly_world: WorldFactory, tmp_pat
             assert "destroyed" in await fly("machine", "status", machine["id"], "-a", "web")
             assert "Pulling" in await fly("logs", "--no-tail", "-a", "web", "--machine", machine["id"])
             assert "Destroyed app web" in await fly("apps", "destroy", "web", "-y")
-            assert world.fly.state.apps == {}
+            await world.until(no_app)
             unknown = [entry for entry in world.fly.core.journal.entries() if entry["status"] == 501]
             assert unknown == []
 

@@ -16,7 +16,7 @@ from clients.fly.model import MachineRequest
 from providers.fly_app import FlyAppProvider
 from sandbox.testing import Sandbox
 from tests.support.dynamic_engine import EngineSide
-from tests.support.fly_world import ORG, OWNER, STRANGER, client_of, config
+from tests.support.fly_world import ORG, OWNER, STRANGER, client_of, config, delete_by_hand
 
 
 def inputs(**changes: Any) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def test_a_new_app_that_is_not_known_everywhere_yet_is_waited_for(sandbox: Sandb
 def test_gone_is_believed_to_a_token_of_the_organization_only(sandbox: Sandbox) -> None:
     """Read drops a deleted app with the right token, and raises with any other."""
     app = engine().create(inputs())
-    client_of(sandbox).apps.delete("shop")
+    delete_by_hand(sandbox, "shop")
     other = sandbox.fly.state.add_token("somebody-else").value
     for token, error in ((other, FlyUnprovenError), ("nobody's", FlyUnauthorizedError)):
         with pytest.MonkeyPatch.context() as patch:
@@ -131,7 +131,7 @@ def test_a_token_that_may_not_see_the_app_raises(sandbox: Sandbox) -> None:
 def test_a_deploy_token_of_another_app_proves_nothing(sandbox: Sandbox) -> None:
     """It belongs to the organization and still does not see this app."""
     app = engine().create(inputs())
-    client_of(sandbox).apps.delete("shop")
+    delete_by_hand(sandbox, "shop")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLY_API_TOKEN", sandbox.fly.state.add_token(ORG, ["blog"]).value)
         with pytest.raises(FlyUnprovenError):

@@ -9,7 +9,7 @@ from clients.fly.errors import FlyUnprovenError
 from providers.fly_ip_address import FlyIpAddressProvider
 from sandbox.testing import Sandbox
 from tests.support.dynamic_engine import EngineSide
-from tests.support.fly_world import ORG, client_of
+from tests.support.fly_world import ORG, client_of, delete_by_hand
 
 
 def inputs(**changes: Any) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def test_delete_releases_it_and_is_repeatable(sandbox: Sandbox) -> None:
     assert ips(sandbox) == []
     again.delete()
     again = EngineSide(FlyIpAddressProvider, id="x", outputs=inputs() | {"address": "2a09::1", "org": ORG})
-    client_of(sandbox).apps.delete("shop")
+    delete_by_hand(sandbox, "shop")
     again.delete()
     assert not EngineSide(FlyIpAddressProvider, id="x", outputs=inputs() | {"address": "2a09::1", "org": ORG}).refresh()
 
@@ -82,7 +82,7 @@ def test_delete_releases_it_and_is_repeatable(sandbox: Sandbox) -> None:
 def test_a_token_of_another_organization_does_not_make_it_gone(sandbox: Sandbox) -> None:
     """With the app gone the 404 alone is no proof."""
     address = engine().create(inputs())
-    client_of(sandbox).apps.delete("shop")
+    delete_by_hand(sandbox, "shop")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLY_API_TOKEN", sandbox.fly.state.add_token("somebody-else").value)
         for act in (address.refresh, address.delete):

@@ -104,6 +104,7 @@ def test_another_token_does_not_make_a_machine_gone(sandbox: Sandbox) -> None:
     client.machines.destroy("shop", client.machines.get("shop", machine.id))
     until(lambda: not machines(sandbox))
     client.apps.delete("shop")
+    client.apps.wait_gone("shop")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLY_API_TOKEN", sandbox.fly.state.add_token("somebody-else").value)
         for act in (machine.refresh, machine.delete):

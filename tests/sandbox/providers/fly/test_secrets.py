@@ -10,7 +10,7 @@ from clients.names import marker_of
 from providers.fly_secrets import FlySecretsProvider
 from sandbox.testing import Sandbox
 from tests.support.dynamic_engine import EngineSide
-from tests.support.fly_world import ORG, OWNER, STRANGER, client_of
+from tests.support.fly_world import ORG, OWNER, STRANGER, client_of, delete_by_hand, write_by_hand
 
 MARKER = marker_of(OWNER)
 CANARY = "canary-5b7e-secret"
@@ -49,16 +49,16 @@ def app(sandbox: Sandbox) -> None:
 
 
 def test_names_and_marker_are_written_in_one_call(sandbox: Sandbox) -> None:
-    """One bulk POST sets them all; the stranger's secret stays; a second up does nothing."""
+    """One bulk POST sets them all, after one that asks for the version; strangers' stay; a second up does nothing."""
     before = writes(sandbox)
     secrets = engine().create(inputs())
-    assert writes(sandbox) == before + 1
+    assert writes(sandbox) == before + 2
     assert live(sandbox) == {"A": "one", "B": CANARY, MARKER: "1", "STRANGER": "keep"}
     assert secrets.outputs["names"] == ["A", "B"]
     assert secrets.outputs["version"] == sandbox.fly.state.apps["shop"].secrets_version
     assert secrets.refresh()
     assert secrets.up(inputs()) == "same"
-    assert writes(sandbox) == before + 1
+    assert writes(sandbox) == before + 2
 
 
 def test_no_value_is_in_the_outputs(sandbox: Sandbox) -> None:
@@ -96,7 +96,7 @@ def test_a_changed_value_is_written_alone(sandbox: Sandbox) -> None:
 
 def test_a_name_that_somebody_else_set_is_refused_or_taken_over(sandbox: Sandbox) -> None:
     """The sentence names it and the setting; with the setting it is ours."""
-    client_of(sandbox).secrets.write("shop", {"A": "somebody's"})
+    write_by_hand(sandbox, "shop", {"A": "somebody's"})
     with pytest.raises(FlyForeignError, match=r"A is set there already.*takeOver: true"):
         engine().create(inputs())
     assert live(sandbox) == {"A": "somebody's", "STRANGER": "keep"}
@@ -115,7 +115,7 @@ def test_an_update_that_writes_nothing_restarts_nobody(sandbox: Sandbox) -> None
 
 def test_a_name_that_must_be_absent_is_somebody_s_too(sandbox: Sandbox) -> None:
     """It is not removed without the setting, and removed with it."""
-    client_of(sandbox).secrets.write("shop", {"C": "somebody's"})
+    write_by_hand(sandbox, "shop", {"C": "somebody's"})
     with pytest.raises(FlyForeignError, match="C is set there already"):
         engine().create(inputs())
     engine().create(inputs(take_over=True))
@@ -157,7 +157,7 @@ def test_secrets_taken_over_as_they_were_ask_for_no_restart(sandbox: Sandbox) ->
 def test_drift_is_named_and_mended(sandbox: Sandbox, change: dict[str, str | None], drifted: list[str]) -> None:
     """Changed, removed and reappeared names show after a refresh, and only those."""
     secrets = engine().create(inputs())
-    client_of(sandbox).secrets.write("shop", change)
+    write_by_hand(sandbox, "shop", change)
     assert secrets.refresh()
     assert secrets.refresh()
     assert secrets.outputs["drifted"] == drifted
@@ -174,7 +174,7 @@ def test_a_stranger_s_secret_is_no_drift(sandbox: Sandbox) -> None:
     """The app-wide version moves on; the one of our last write, and the outputs, do not."""
     secrets = engine().create(inputs())
     before = dict(secrets.outputs)
-    client_of(sandbox).secrets.write("shop", {"STRANGER": "changed", "SECOND": "new"})
+    write_by_hand(sandbox, "shop", {"STRANGER": "changed", "SECOND": "new"})
     assert secrets.refresh()
     assert secrets.outputs == before
     assert secrets.up(inputs()) == "same"
@@ -183,14 +183,14 @@ def test_a_stranger_s_secret_is_no_drift(sandbox: Sandbox) -> None:
 def test_everything_of_ours_gone_is_gone(sandbox: Sandbox) -> None:
     """Names and marker removed by hand: refresh drops the set, create makes it again."""
     secrets = engine().create(inputs())
-    client_of(sandbox).secrets.write("shop", {"A": None, "B": None, MARKER: None})
+    write_by_hand(sandbox, "shop", {"A": None, "B": None, MARKER: None})
     assert not secrets.refresh()
 
 
 def test_delete_removes_exactly_ours(sandbox: Sandbox) -> None:
     """Names and marker go, in one call, also when some are gone already; the rest stays; twice is fine."""
     secrets = engine().create(inputs())
-    client_of(sandbox).secrets.write("shop", {"A": None, "C": "by hand"})
+    write_by_hand(sandbox, "shop", {"A": None, "C": "by hand"})
     again = EngineSide(FlySecretsProvider, id="shop", outputs=secrets.outputs)
     before = writes(sandbox)
     secrets.delete()
@@ -202,7 +202,7 @@ def test_delete_removes_exactly_ours(sandbox: Sandbox) -> None:
 def test_delete_of_an_app_that_is_gone_needs_the_right_token(sandbox: Sandbox) -> None:
     """Gone is proved or it raises."""
     secrets = engine().create(inputs())
-    client_of(sandbox).apps.delete("shop")
+    delete_by_hand(sandbox, "shop")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLY_API_TOKEN", sandbox.fly.state.add_token("somebody-else").value)
         with pytest.raises(FlyUnprovenError):
@@ -232,3 +232,13 @@ def test_a_write_that_loses_against_another_is_repeated(sandbox: Sandbox) -> Non
     engine().create(inputs())
     assert fault.hits == 2
     assert live(sandbox)["A"] == "one"
+
+
+def test_a_set_made_anew_at_once_is_written_whole(sandbox: Sandbox) -> None:
+    """A list may still show for 2 seconds what was just deleted; names and marker are there again all the same."""
+    secrets = engine().create(inputs())
+    secrets.delete()
+    again = engine().create(inputs())
+    assert live(sandbox) == {"A": "one", "B": CANARY, MARKER: "1", "STRANGER": "keep"}
+    assert again.refresh()
+    assert again.outputs["drifted"] == []
