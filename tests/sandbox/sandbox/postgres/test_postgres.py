@@ -72,6 +72,17 @@ def test_role_can_build_what_prefect_needs(server: PostgresServer) -> None:
         server.execute("SELECT 1", name)
 
 
+def test_role_can_use_public_before_and_after_a_wipe(server: PostgresServer) -> None:
+    """As on Supabase, tables of a server set up by hand may be in `public`; a wipe takes them and not the right."""
+    with server.database() as url:
+        name = url.rsplit("/", 1)[1]
+        server.execute("CREATE TABLE public.flow_run (id int)", name, user="prefect")
+    server.execute("CREATE TABLE public.flow_run (id int)", user="prefect")
+    server.wipe()
+    server.execute("CREATE TABLE public.flow_run (id int)", user="prefect")
+    server.wipe()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop")
 def test_runs_without_privileges(server: PostgresServer) -> None:
     """Started by root, the server process belongs to somebody else."""
