@@ -85,6 +85,8 @@ def _prefect_python() -> str:
 
 
 def _server(arguments: Sequence[str]) -> Command:
+    if tuple(arguments[:1]) == ("prefect",):  # a server set up by hand, from an image of the same name: stock Prefect
+        return Command((_prefect_python(), "-m", *arguments))
     argv = (_prefect_python(), "-m", "prefect_server", *(arguments or ("serve",)))
     return Command(argv, (("PYTHONPATH", str(SERVER_SOURCE)),))
 
