@@ -148,5 +148,5 @@ async def _all_healthy(app: App, clock: Clock) -> bool:
 def healthy(machine: Machine) -> bool:
     """Tell whether a machine runs and all its services' checks pass."""
     expected = sum(len(service.get("checks") or []) for service in machine.services)
-    passing = [check for check in machine.checks.values() if check.status == "passing"]
+    passing = [check for check in machine.checks.values() if check.of_service and check.status == "passing"]
     return machine.state == "started" and len(passing) >= expected

@@ -8,6 +8,7 @@ never restart a machine; those of services decide whether the edge sends it requ
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,12 @@ from sandbox.fly.models import Check, Machine
 from sandbox.fly.normalise import seconds_of
 from sandbox.machines.driver import Driver
 
+_WAITING = "waiting for status update"
 _SETUP_DELAY = 0.2  # seconds during which a started machine still shows an empty list of checks
 _GRACE_INTERVAL = 1.0
 _OUTPUT_KEPT = 300
+MIRROR = "bg_deployments_compat-"
+"""Prefix of the copies that Fly keeps of a service's checks for its own deployments; they lag by one check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +74,10 @@ def _spec(name: str, check: dict[str, Any], port: int, of_service: bool) -> Chec
 
 
 class Checker:
-    """Makes the checks of started machines."""
+    """Makes the checks of started machines; `mirrored` asks whether Fly's copies of those of services are shown too."""
 
-    def __init__(self, clock: Clock, driver: Driver) -> None:
+    def __init__(self, clock: Clock, driver: Driver, *, mirrored: Callable[[], bool] = lambda: False) -> None:
+        self._mirrored = mirrored
         self._clock = clock
         self._driver = driver
         self._session: aiohttp.ClientSession | None = None
@@ -83,7 +88,10 @@ class Checker:
         specs = specs_of(machine.config)
         now = self._clock.time()
         for spec in specs:
-            machine.checks[spec.name] = Check(spec.name, "critical", "waiting for status update", now, spec.of_service)
+            machine.checks[spec.name] = Check(spec.name, "critical", _WAITING, now, spec.of_service)
+        for spec in specs if self._mirrored() else ():
+            if spec.of_service:
+                machine.checks[MIRROR + spec.name] = Check(MIRROR + spec.name, "critical", _WAITING, now)
         await asyncio.gather(*(self._repeat(machine, spec, now) for spec in specs))
 
     async def close(self) -> None:
@@ -97,6 +105,8 @@ class Checker:
             passing, output = await self._check(machine, spec)
             in_grace = self._clock.time() - started < spec.grace
             check = machine.checks[spec.name]
+            if (mirror := machine.checks.get(MIRROR + spec.name)) is not None:
+                mirror.status, mirror.output, mirror.updated_at = check.status, check.output, check.updated_at
             check.status = "passing" if passing else ("warning" if in_grace else "critical")
             check.output, check.updated_at = output[:_OUTPUT_KEPT], self._clock.time()
             quick = in_grace and not passing

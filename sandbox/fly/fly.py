@@ -52,7 +52,7 @@ class Fly:
         edge_ports = saved["edge_ports"] if saved else {}
         self.block = LoopbackBlock(saved["block"] if saved else None)
         self.edge = Edge(core.clock, self.route, resolve_delay=self.options.resolve_delay, ports=edge_ports)
-        self._checker = Checker(core.clock, driver)
+        self._checker = Checker(core.clock, driver, mirrored=lambda: self.options.mirrored_checks)
         around = Surroundings(
             clock=core.clock,
             driver=driver,

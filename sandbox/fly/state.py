@@ -37,6 +37,7 @@ class FlyOptions:
             `min_version`.
         delete_seconds: seconds from the moment an app's machines have ended until the deleted app is gone.
         name_taken_status: what creating an app answers for a name in use: 422 with `name_taken`, or 409 in words only.
+        mirrored_checks: whether machines also show Fly's copies (`bg_deployments_compat-…`) of their services' checks.
         machine_limit: machines an organization may have.
         resolve_delay: seconds from an app's first address and started machine until its name resolves at the edge.
         boot_seconds: seconds a machine takes to start, on top of its program.
@@ -47,6 +48,7 @@ class FlyOptions:
     secrets_lag: float = SECRETS_LAG
     delete_seconds: float = 1.0
     name_taken_status: int = 422
+    mirrored_checks: bool = False
     machine_limit: int = 100
     resolve_delay: float = 1.0
     boot_seconds: float = 0.2
