@@ -74,21 +74,54 @@ def client_version(user_agents: list[bytes]) -> str | None:
     return found[1].decode("ascii") if found else None
 
 
+class _Window:
+    """Lets the first few of each time window through and counts the others."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._through: deque[float] = deque(maxlen=LINES_PER_WINDOW)
+        self._kept_back = 0
+
+    def admit(self) -> str | None:
+        """Return what to add to the line that may be written, None when it may not."""
+        now = self._clock()
+        if len(self._through) == LINES_PER_WINDOW and now - self._through[0] < WINDOW_SECONDS:
+            self._kept_back += 1
+            return None
+        more = f" (and {self._kept_back} more since the line before)" if self._kept_back else ""
+        self._kept_back = 0
+        self._through.append(now)
+        return more
+
+
 class RefusalLog:
     """Writes the first lines of each time window, then only how many more there were."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lines: deque[float] = deque(maxlen=LINES_PER_WINDOW)
-        self._kept_back = 0
+        self._window = _Window(clock)
 
     def note(self, line: str) -> None:
         """Log the line, or count it."""
-        now = self._clock()
-        if len(self._lines) == LINES_PER_WINDOW and now - self._lines[0] < WINDOW_SECONDS:
-            self._kept_back += 1
-            return
-        if self._kept_back:
-            line, self._kept_back = f"{line} (and {self._kept_back} more since the line before)", 0
-        self._lines.append(now)
-        logger.warning("%s", line)
+        more = self._window.admit()
+        if more is not None:
+            logger.warning("%s%s", line, more)
+
+
+class FloodFilter(logging.Filter):
+    """Lets a logger's first warnings and errors of each time window through, then only says how many more there were.
+
+    What anybody can cause by sending nonsense must not fill the log; a traceback counts as one line.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._window = _Window(clock)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record may be written."""
+        if record.levelno < logging.WARNING:
+            return True
+        more = self._window.admit()
+        if more:
+            record.msg, record.args = f"{record.getMessage()}{more}", ()
+        return more is not None

@@ -19,8 +19,9 @@ from prefect_server.asgi import without_header as _without
 from prefect_server.counters import Counters, client_version
 from prefect_server.credentials import from_header
 from prefect_server.keys import KeyRing
+from prefect_server.pages import Pages
 from prefect_server.ready import SharedReady
-from prefect_server.sockets import Handshake, WaitingRoom
+from prefect_server.sockets import LIFT_LIMIT, SUBPROTOCOL, Handshake, WaitingRoom
 from prefect_server.surface import GATE_BASE, KEYS_PATH, READY_PATH, Surface
 
 # A static file that takes longer than this to be read by an anonymous client is not read in earnest.
@@ -54,6 +55,7 @@ class Gate:
         self._auth_string = auth_string
         self._basic = b"Basic " + base64.b64encode(auth_string.encode("ascii"))
         self._ready = SharedReady(app)
+        self._pages = Pages(app)
         self._self_check = self_check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +71,10 @@ class Gate:
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge one HTTP request and answer it or pass it on."""
+        if self.surface.is_mangled(scope):
+            self.counters.refuse(None, "a path with a control character")
+            await answer_json(scope, send, 400, {"exception_message": "The path holds a control character."})
+            return
         if self.surface.is_open(scope):
             await self._anonymous(scope, receive, send)
             return
@@ -99,7 +105,7 @@ class Gate:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(ANONYMOUS_SECONDS):
-                await self.app({**scope, "headers": _without(scope, b"authorization")}, receive, send)
+                await self._pages.answer(scope, receive, send)
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge one websocket by its first message and pass it on; Prefect closes those that were refused."""
@@ -117,11 +123,17 @@ class Gate:
                 counted = True
                 if handshake.verdict.accepted:
                     self.counters.accept(handshake.verdict.accepted, header_values(scope, b"user-agent"))
+                    scope.get("extensions", {}).get(LIFT_LIMIT, _nothing)()
                 else:
                     self.counters.refuse(handshake.verdict.claimed, "a websocket")
             return message
 
-        await self.app({**scope, "headers": _without(scope, b"authorization")}, count_and_receive, send)
+        inner = {**scope, "headers": _without(scope, b"authorization")}
+        if handshake.spoken_for:
+            inner["subprotocols"] = [SUBPROTOCOL]
+            inner["headers"].append((b"sec-websocket-protocol", SUBPROTOCOL.encode()))
+            send = _for_a_silent_client(send)
+        await self.app(inner, count_and_receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -136,6 +148,26 @@ class Gate:
 
     async def _check_itself(self) -> None:
         await self._self_check(self)
+
+
+def _nothing() -> None:
+    """Lift no limit: a server in front that has none."""
+
+
+def _for_a_silent_client(send: Send) -> Send:
+    """Return a `send` that keeps from the client what answers the words that the gate said for it."""
+    answered = False
+
+    async def pass_on(message: Message) -> None:
+        nonlocal answered
+        if message["type"] == "websocket.accept":
+            message = {key: value for key, value in message.items() if key != "subprotocol"}
+        elif message["type"] == "websocket.send" and not answered:
+            answered = True
+            return
+        await send(message)
+
+    return pass_on
 
 
 async def _shut_socket(_scope: Scope, receive: Receive, send: Send) -> None:

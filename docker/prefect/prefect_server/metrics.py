@@ -48,7 +48,9 @@ async def serving(host: str, port: int, counters: Counters | None) -> AsyncItera
     collector = GateCollector(counters) if counters else None
     if collector:
         REGISTRY.register(collector)
-    server = await asyncio.start_server(_answer, host, port, limit=8192)
+    # Fly's private network is IPv6 only, so "everywhere" has to mean both.
+    everywhere = host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    server = await asyncio.start_server(_answer, None if everywhere else host, port, limit=8192)
     try:
         yield
     finally:

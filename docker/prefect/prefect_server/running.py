@@ -11,10 +11,12 @@ import uvicorn  # type: ignore[import-not-found,unused-ignore]
 from prefect.settings import get_current_settings  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server import metrics, prefect_app
+from prefect_server.counters import FloodFilter
 from prefect_server.exit_codes import ExitCode
 from prefect_server.gate import Gate
 from prefect_server.protocol import HeadTimeoutProtocol
 from prefect_server.settings import ServerSettings
+from prefect_server.socket_protocol import LimitedSocketProtocol
 
 logger = logging.getLogger("prefect_fly")
 
@@ -40,9 +42,14 @@ async def serve(settings: ServerSettings, gate: Gate) -> int:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         ws_ping_interval=prefect.api.websocket_ping_interval,
         ws_ping_timeout=prefect.api.websocket_ping_timeout,
+        ws=LimitedSocketProtocol,
         ws_max_size=LARGEST_SOCKET_MESSAGE,
+        # A compressed message can be a thousand times as large as what was sent.
+        ws_per_message_deflate=False,
         ws_max_queue=MOST_QUEUED_SOCKET_MESSAGES,
     )
+    # After uvicorn has configured its loggers: a flood of broken requests must not become a flood of lines.
+    logging.getLogger("uvicorn.error").addFilter(FloodFilter())
     server = uvicorn.Server(config)
     async with metrics.serving(settings.host, settings.metrics_port, gate.counters):
         logger.info("serving on %s:%d, metrics on port %d", settings.host, settings.port, settings.metrics_port)

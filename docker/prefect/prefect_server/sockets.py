@@ -18,6 +18,11 @@ from prefect_server.asgi import Message, Receive, Scope, header_values
 from prefect_server.credentials import from_first_message, from_header
 from prefect_server.keys import NOBODY, KeyRing, Verdict
 
+LIFT_LIMIT = "prefect_fly.lift_message_limit"
+"""Key of the scope's extension with which the gate lets a client send messages of any usual size."""
+
+SUBPROTOCOL = "prefect"
+
 FIRST_MESSAGE_SECONDS = 10.0
 # Sockets that have not yet sent their first message. Beyond it the client address with most of them loses its oldest:
 # a real client sends it at once, so it is never the oldest for long.
@@ -81,6 +86,7 @@ class Handshake:
         self._room = room
         self._client = client_address(scope)
         self._upgrade = keys.check(from_header(scope))
+        self._has_subprotocol = SUBPROTOCOL in scope.get("subprotocols", ())
         self._connected = False
         self.verdict: Verdict | None = None
 
@@ -91,11 +97,26 @@ class Handshake:
         if not self._connected:
             self._connected = True
             return await self._receive()  # websocket.connect, sent by the server itself
+        if self.spoken_for:
+            self.verdict = self._upgrade
+            return self._auth_message()
         message = await self._first_message()
         if message is not None and message["type"] == "websocket.disconnect":
             return message
         self.verdict = self._judge(message)
-        token = self._auth_string if self.verdict.accepted else ""
+        return self._auth_message()
+
+    @property
+    def spoken_for(self) -> bool:
+        """Tell whether the gate says the first message for the client.
+
+        Clients of before 3.6.14 say nothing on the websocket of events, not even the subprotocol. With a valid
+        credential in the header of the upgrade, which they can be told to send, that is enough.
+        """
+        return not self._has_subprotocol and self._upgrade.accepted is not None
+
+    def _auth_message(self) -> Message:
+        token = self._auth_string if self.verdict and self.verdict.accepted else ""
         return {"type": "websocket.receive", "text": json.dumps({"type": "auth", "token": token})}
 
     async def _first_message(self) -> Message | None:

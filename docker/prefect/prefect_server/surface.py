@@ -31,6 +31,7 @@ SOCKETS = frozenset(
     }
 )
 _MOST_DECODINGS = 5
+_FIRST_PRINTABLE, _DELETE = 32, "\x7f"
 
 
 class Surface:
@@ -52,6 +53,13 @@ class Surface:
             return False
         return method in {"GET", "HEAD"}
 
+    def is_mangled(self, scope: Scope) -> bool:
+        """Tell whether the path holds a control character, in any encoding.
+
+        No path of Prefect does, and a router's pattern may match before a line feed at the end where ours does not.
+        """
+        return any(ord(char) < _FIRST_PRINTABLE or char == _DELETE for char in _decoded(scope["path"]) or "")
+
     def is_socket(self, scope: Scope) -> bool:
         """Tell whether a websocket is opened on one of the known routes."""
         return any(pattern.fullmatch(scope["path"]) for pattern in self._sockets)
@@ -68,14 +76,20 @@ def _is_below(path: str, base: str) -> bool:
     return path == base or path.startswith(f"{base}/")
 
 
-def _unmask(path: str) -> str | None:
-    """Undo further percent-encodings, dots, doubled and backward slashes and case; None for a path with too many."""
+def _decoded(path: str) -> str | None:
+    """Undo further percent-encodings; None for a path with too many."""
     for _ in range(_MOST_DECODINGS):
         decoded = unquote(path)
         if decoded == path:
-            break
+            return path
         path = decoded
-    else:
+    return None
+
+
+def _unmask(path: str) -> str | None:
+    """Undo encodings, dots, doubled and backward slashes and case; None for a path with too many encodings."""
+    decoded = _decoded(path)
+    if decoded is None:
         return None
-    collapsed = re.sub(r"[/\\]+", "/", f"/{path}")
+    collapsed = re.sub(r"[/\\]+", "/", f"/{decoded}")
     return posixpath.normpath(collapsed).lower()
