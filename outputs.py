@@ -9,7 +9,7 @@ from components.api_keys import ApiKeys
 from components.fly_machines import machine_keys
 from components.orchestrator_wiring import OrchestratorWiring
 from components.prefect_server import PrefectServer
-from costs import monthly_usd
+from costs import monthly_usd, unpriced
 from settings import Settings
 
 _CLOUD_README = """\
@@ -99,5 +99,9 @@ def readme(settings: Settings, cost: float | None) -> str:
         connected="connected" if settings.orchestrator.connected else "detached",
         # The whole list: `config set --path logins[1]` would leave a hole where the default stood.
         more_logins=f"[{', '.join([*settings.logins, '<name>'])}]",
-        cost="not known for performance CPUs" if cost is None else f"about {cost:.2f} USD per month on Fly",
+        cost=(
+            f"not known: Fly's prices of {', '.join(unpriced(settings.machine_regions))} are not in costs.py"
+            if cost is None
+            else f"about {cost:.2f} USD per month on Fly"
+        ),
     )

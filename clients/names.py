@@ -52,6 +52,9 @@ OWNER_PREFIX = "PREFECT_FLY_OWNER_"
 
 MARKER_VALUE = "1"
 
+NONCE = "{nonce}"
+"""Stands in a workflow's input for a text that is different for every dispatch."""
+
 
 def owner_of(organization: str, project: str, stack: str) -> str:
     """Return the mark of a stack: 12 hexadecimal digits that say nothing about it."""

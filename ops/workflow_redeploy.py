@@ -19,10 +19,10 @@ from clients.github.errors import (
     GitHubTransientError,
     GitHubUnclearError,
 )
+from clients.names import NONCE
 from ops.errors import OpsError
 from ops.runtime import Runtime
 
-NONCE = "{nonce}"
 _NONCE_PREFIX = "prefect-fly-"
 # A run that waits for an approval may be hours old when the verb is run again; older ones are somebody's leftovers.
 _RECENT_SECONDS = 24 * 3600.0

@@ -143,20 +143,26 @@ def _read_tls(query: str, *, require_tls: bool, has_ca: bool) -> bool:
 
 # Direct connections per Supabase compute tier (docs/server-image.md).
 TIER_CONNECTIONS = {"nano": 60, "micro": 60, "small": 90, "medium": 120}
-# The dashboard, backups, a migration and a person with psql need some too.
-_RESERVED = 12
+# The dashboard, backups, a migration and a person with psql need some too; through a pooler the migration alone.
+_RESERVED, _RESERVED_AT_POOLER = 12, 2
 # One server was measured at pool + overflow + 2 at its peak; its vacuum service may hold one more.
 _BESIDE_POOL = 3
 _DEFAULT_POOL = 5
 _DEFAULT_OVERFLOW = 10
 _SMALLEST_POOL = 3
+_POOLER = re.compile(r"@[^@/?]*\.pooler\.supabase\.com(?=[:/?]|$)", re.IGNORECASE)
+
+
+def is_pooler(raw_url: str) -> bool:
+    """Tell whether a connection string leads to Supabase's session pooler, which takes few clients."""
+    return bool(_POOLER.search(raw_url))
 
 
 @dataclass(frozen=True)
 class ConnectionBudget:
     """How many connections the server's processes may hold together, and the pool of each that keeps to it."""
 
-    tier_connections: int
+    total: int
     processes: int
     pool_size: int
     max_overflow: int
@@ -170,22 +176,33 @@ class ConnectionBudget:
         """One line for the preview."""
         return (
             f"{self.processes} process(es) x (pool {self.pool_size} + overflow {self.max_overflow} + {_BESIDE_POOL}) = "
-            f"{self.peak} of {self.tier_connections} connections"
+            f"{self.peak} of {self.total} connections"
         )
 
 
-def connection_budget(tier: str, processes: int) -> ConnectionBudget:
-    """Size the pool of each of `processes` server processes for a database tier.
+def connection_budget(tier: str, processes: int, pooler_clients: int | None = None) -> ConnectionBudget:
+    """Size the pool of each of `processes` server processes for a database.
+
+    One more process than `processes` has to fit: while a machine moves to another region, the new one and the old one
+    run side by side.
+
+    Args:
+        tier: of the database; bounds direct connections.
+        processes: that run all the time.
+        pooler_clients: how many clients the session pooler takes, None for direct connections.
 
     Raises:
-        ValueError: the tier has too few connections for that many processes.
+        ValueError: there are too few connections for that many processes.
     """
-    total = TIER_CONNECTIONS[tier]
-    each = (total - _RESERVED) // processes - _BESIDE_POOL
+    total = TIER_CONNECTIONS[tier] if pooler_clients is None else pooler_clients
+    reserved = _RESERVED if pooler_clients is None else _RESERVED_AT_POOLER
+    each = (total - reserved) // (processes + 1) - _BESIDE_POOL
     if each < _SMALLEST_POOL:
-        raise ValueError(
-            f"{processes} server processes need at least {processes * (_SMALLEST_POOL + _BESIDE_POOL) + _RESERVED} "
-            f"connections, a {tier} database has {total}: use fewer replicas or a larger database.tier"
-        )
+        needed = (processes + 1) * (_SMALLEST_POOL + _BESIDE_POOL) + reserved
+        what, way_out = f"a {tier} database has {total}", "use fewer replicas or a larger database.tier"
+        if pooler_clients is not None:
+            what = f"the session pooler takes {total}"
+            way_out = "use fewer replicas, or raise the pool size in Supabase and set database.poolerClients to it"
+        raise ValueError(f"{processes} server processes need at least {needed} connections, {what}: {way_out}")
     pool = min(_DEFAULT_POOL, each)
     return ConnectionBudget(total, processes, pool, min(_DEFAULT_OVERFLOW, each - pool))

@@ -53,8 +53,14 @@ class VmSettings(Group):
     """The server's machines."""
 
     cpu_kind: Literal["shared", "performance"] = setting("shared", doc="kind of CPU")
-    cpus: int = setting(1, doc="CPUs of each machine", ge=1, le=16)
-    memory_mb: int = setting(256, doc="memory of each machine, MB", ge=256, le=131072, multiple_of=256)
+    cpus: int = setting(1, doc="CPUs of each machine: 1, 2, 4, 6 or 8; performance up to 16", ge=1, le=16)
+    memory_mb: int = setting(
+        256,
+        doc="memory of each machine, MB: 256 to 2048 for each shared CPU, 2048 to 8192 for each performance CPU",
+        ge=256,
+        le=131072,
+        multiple_of=256,
+    )
     swap_mb: int = setting(512, doc="swap of each machine, MB; 256 MB of memory cannot do without", ge=0, le=8192)
     replicas: int = setting(1, doc="API machines; more than one needs services.separate and redisUrl", ge=1, le=5)
     regions: tuple[Annotated[str, Field(pattern=REGION)], ...] = setting(
@@ -82,6 +88,12 @@ class DatabaseSettings(Group):
         "prefect", alias="schema", doc="schema of the server's tables", pattern="^[a-z_][a-z0-9_]{0,62}$"
     )
     tier: Literal["nano", "micro", "small", "medium"] = setting("nano", doc="Supabase tier, bounds the connections")
+    pooler_clients: int = setting(
+        15,
+        doc="clients that Supabase's session pooler takes (its pool size), where databaseUrl leads to one",
+        ge=15,
+        le=600,
+    )
     require_tls: bool = setting(True, doc="refuse unencrypted connections to the database")
 
 

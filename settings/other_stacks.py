@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from clients.names import NONCE
 from settings.draft import NAMESPACE, Draft, UnusableError
 from settings.groups import FlySettings, GeneralSettings, GithubSettings, OrchestratorSettings
 from settings.problems import Problems
@@ -24,10 +25,34 @@ def check(draft: Draft, stack: str, root: Path, problems: Problems) -> None:
         with suppress(UnusableError):
             if (config.get(f"{NAMESPACE}:endpoints") or "real") != draft.get(GeneralSettings).endpoints:
                 continue
+        _check_workflow(draft, other, config, problems)
         for claim in _claims_of(config):
             if claim in claimed:
                 reason = f"stack {other!r} has the same ({claim}): two stacks would undo each other"
                 problems.add(claimed[claim], reason)
+
+
+def _check_workflow(draft: Draft, other: str, config: Mapping[str, Any], problems: Problems) -> None:
+    """Refuse two stacks that dispatch one workflow and could not tell their runs apart."""
+    with suppress(UnusableError):
+        github = draft.get(GithubSettings)
+        theirs = config.get(f"{NAMESPACE}:github")
+        theirs = theirs if isinstance(theirs, dict) else {}
+        mine = (draft.foreign.get("github:owner"), github.repository, github.workflow)
+        other_workflow = theirs.get("workflow") or GithubSettings.model_fields["workflow"].default
+        same = (config.get("github:owner"), theirs.get("repository"), other_workflow)
+        if [str(part).lower() for part in mine] != [str(part).lower() for part in same]:
+            return
+        for stack, inputs in (
+            ("this stack", github.workflow_inputs),
+            (f"stack {other!r}", theirs.get("workflowInputs")),
+        ):
+            if not any(NONCE in str(value) for value in (inputs or {}).values()):
+                problems.add(
+                    "github.workflowInputs",
+                    f"{stack} shares the workflow {github.workflow} without a nonce, so one stack would follow the "
+                    f'other\'s run: add  workflowInputs: {{ nonce: "{NONCE}" }}  to both (docs/ops.md, redeploy)',
+                )
 
 
 def _others(stack: str, root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -21,7 +21,7 @@ from clients.endpoints import (
     require_url,
 )
 from clients.names import CONSUMERS
-from settings.database import ConnectionBudget, DatabaseUrlError, connection_budget, normalise
+from settings.database import ConnectionBudget, DatabaseUrlError, connection_budget, is_pooler, normalise
 from settings.draft import Draft, UnusableError
 from settings.groups import (
     CloudSettings,
@@ -53,8 +53,9 @@ def budget(draft: Draft, problems: Problems) -> ConnectionBudget | None:
         return None
     with suppress(UnusableError):
         processes = draft.get(VmSettings).replicas + (1 if draft.get(ServicesSettings).separate else 0)
+        database, pooled = draft.get(DatabaseSettings), is_pooler(draft.secrets["databaseUrl"])
         try:
-            return connection_budget(draft.get(DatabaseSettings).tier, processes)
+            return connection_budget(database.tier, processes, database.pooler_clients if pooled else None)
         except ValueError as error:
             problems.add("vm.replicas", str(error))
     return None
@@ -102,6 +103,22 @@ def _swap(draft: Draft, problems: Problems) -> None:
     vm = draft.get(VmSettings)
     if vm.memory_mb < 512 and vm.swap_mb < 256:
         problems.add("vm.swapMb", "256 MB of memory without swap never becomes healthy: set at least 256, better 512")
+
+
+_CPUS = {"shared": (1, 2, 4, 6, 8), "performance": (1, 2, 4, 6, 8, 10, 12, 14, 16)}
+_MB_PER_CPU = {"shared": (256, 2048), "performance": (2048, 8192)}
+
+
+def _sizes(draft: Draft, problems: Problems) -> None:
+    """Refuse what Fly does not sell: shared-cpu-1x to 8x, performance-1x to 16x, each with its range of memory."""
+    vm = draft.get(VmSettings)
+    if vm.cpus not in _CPUS[vm.cpu_kind]:
+        sold = ", ".join(map(str, _CPUS[vm.cpu_kind]))
+        problems.add("vm.cpus", f"Fly sells no machine with {vm.cpus} {vm.cpu_kind} CPUs, only with {sold}")
+        return
+    least, most = (each * vm.cpus for each in _MB_PER_CPU[vm.cpu_kind])
+    if not least <= vm.memory_mb <= most:
+        problems.add("vm.memoryMb", f"{vm.cpus} {vm.cpu_kind} CPU(s) take {least} to {most} MB, not {vm.memory_mb}")
 
 
 def _several_machines(draft: Draft, problems: Problems) -> None:
@@ -191,6 +208,7 @@ Rule = Callable[[Draft, Problems], None]
 _ALWAYS: tuple[Rule, ...] = (_owner, _logins, _generations, _health_address, _github_address, _shell)
 _CLOUD: tuple[Rule, ...] = (_cloud, _cloud_address)
 _SELF_HOSTED: tuple[Rule, ...] = (
+    _sizes,
     _swap,
     _several_machines,
     _redis,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from settings.database import DatabaseUrlError, connection_budget, normalise
+from settings.database import DatabaseUrlError, connection_budget, is_pooler, normalise
 
 PREFECT = "postgresql+asyncpg://"
 
@@ -66,11 +66,12 @@ def test_the_password_is_not_in_the_repr() -> None:
 
 
 @pytest.mark.parametrize("tier", ["nano", "micro", "small", "medium"])
-@pytest.mark.parametrize("processes", range(1, 7))
+@pytest.mark.parametrize("processes", range(1, 6))
 def test_the_pools_of_all_processes_fit_the_tier(tier: str, processes: int) -> None:
-    """Whatever the number of processes, their peak leaves room for people and a migration."""
+    """Whatever the number of processes, their peak and that of one more leave room for people and a migration."""
     budget = connection_budget(tier, processes)
-    assert budget.peak <= budget.tier_connections - 12
+    one_more = budget.peak // processes
+    assert budget.peak + one_more <= budget.total - 12
     assert budget.pool_size >= 3
     assert str(budget.peak) in budget.describe()
 
@@ -79,3 +80,27 @@ def test_too_many_processes_for_a_tier_are_refused() -> None:
     """The refusal names both ways out."""
     with pytest.raises(ValueError, match=r"fewer replicas or a larger database\.tier"):
         connection_budget("nano", 9)
+
+
+def test_the_session_pooler_takes_two_servers_and_a_migration() -> None:
+    """Fifteen clients: a server, the one that replaces it in another region, and a migration with two connections."""
+    budget = connection_budget("medium", 1, 15)
+    assert (budget.pool_size, budget.max_overflow) == (3, 0)
+    assert 2 * budget.peak + 2 <= 15
+    assert "of 15 connections" in budget.describe()
+    with pytest.raises(ValueError, match=r"the session pooler takes 15: .*database\.poolerClients"):
+        connection_budget("medium", 2, 15)
+    assert connection_budget("medium", 2, 40).pool_size == 5
+
+
+@pytest.mark.parametrize(
+    ("url", "pooled"),
+    [
+        ("postgresql://postgres.ref:p@aws-0-eu-west-1.pooler.supabase.com:5432/postgres", True),
+        ("postgres://u:pooler.supabase.com@db.ref.supabase.co/postgres", False),
+        ("postgresql://u:p@x.pooler.supabase.com.example.org/db", False),
+    ],
+)
+def test_a_pooler_is_known_by_its_host(url: str, pooled: bool) -> None:
+    """Not by what stands in the password or in another domain."""
+    assert is_pooler(url) is pooled

@@ -61,6 +61,9 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"vm": {"swapMb": 0}}, "256 MB of memory without swap"),
+        ({"vm": {"cpus": 3}}, "vm.cpus: Fly sells no machine with 3 shared CPUs, only with 1, 2, 4, 6, 8"),
+        ({"vm": {"memoryMb": 4096}}, "vm.memoryMb: 1 shared CPU(s) take 256 to 2048 MB, not 4096"),
+        ({"vm": {"cpuKind": "performance"}}, "vm.memoryMb: 1 performance CPU(s) take 2048 to 8192 MB, not 256"),
         ({"vm": {"replicas": 2}}, "vm.replicas: 2 replicas need services.separate"),
         ({"services": {"separate": True}}, "redisUrl: services.separate needs it"),
         ({"redisUrl": "http://h"}, "redisUrl: it must start with redis://"),
@@ -198,3 +201,46 @@ def test_groups_cannot_be_changed(tmp_path: Path) -> None:
     """What was checked stays as it was."""
     with pytest.raises(ValidationError):
         parse(tmp_path).vm.cpus = 2
+
+
+NONCE = {"nonce": "{nonce}"}
+
+
+def other_stack(tmp_path: Path, **github: Any) -> None:
+    """Write the file of a stack that shares nothing but, unless changed, the repository's workflow."""
+    config = {
+        "github:owner": "Acme",
+        "prefect-fly:fly": {"org": "acme", "app": "acme-prefect-2"},
+        "prefect-fly:orchestrator": {"app": "acme-orchestrator-2", "healthUrl": "https://x.fly.dev/health"},
+        "prefect-fly:github": {"repository": "acme", "environment": "staging", **github},
+    }
+    (tmp_path / "Pulumi.staging.yaml").write_text(yaml.safe_dump({"config": config}))
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [({}, NONCE), (NONCE, {}), ({}, {})])
+def test_two_stacks_with_one_workflow_need_a_nonce_in_both(
+    tmp_path: Path, mine: dict[str, str], theirs: dict[str, str]
+) -> None:
+    """Else one would follow the other's run; the sentence holds the line to add."""
+    other_stack(tmp_path, workflowInputs=theirs)
+    text = problems(tmp_path, github={"workflowInputs": mine})
+    assert 'workflowInputs: { nonce: "{nonce}" }' in text
+
+
+def test_with_a_nonce_or_another_workflow_two_stacks_do_not_meet(tmp_path: Path) -> None:
+    """Names of GitHub ignore case; another file is another workflow."""
+    other_stack(tmp_path, workflowInputs=NONCE)
+    parse(tmp_path, github={"workflowInputs": NONCE})
+    other_stack(tmp_path, workflow="deploy-staging.yml")
+    parse(tmp_path)
+
+
+def test_the_pooler_of_supabase_bounds_the_pool(tmp_path: Path) -> None:
+    """DatabaseUrl leads to a session pooler: fifteen clients, unless the stack knows of more."""
+    url = "postgresql://postgres.ref:pw@aws-0-eu-west-1.pooler.supabase.com:5432/postgres"
+    tree = parse(tmp_path, databaseUrl=url)
+    assert tree.connections is not None
+    assert (tree.connections.total, tree.connections.pool_size, tree.connections.max_overflow) == (15, 3, 0)
+    more = parse(tmp_path, databaseUrl=url, database={"poolerClients": 60})
+    assert more.connections is not None
+    assert more.connections.pool_size == 5
