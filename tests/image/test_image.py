@@ -103,13 +103,13 @@ def test_small_machine(engine: docker.DockerClient, image: str, fresh_database: 
         "PREFECT_FLY_METRICS_PORT": str(program.metrics_port),
     }
     with container(engine, image, "migrate", environ, memory=1024, swap=0) as migration:
-        assert migration.wait(timeout=120)["StatusCode"] == 0, migration.logs().decode()
+        assert migration.wait(timeout=500)["StatusCode"] == 0, migration.logs().decode()
     with container(engine, image, "serve", environ, memory=256, swap=512) as serving:
         wait_until_ready(program, serving)
         key = KEYS["orchestrator"]
         client = program.client_environment(PREFECT_API_KEY=key, PREFECT_API_AUTH_STRING=f"orchestrator:{key}")
         load = Path(__file__).parent / "clients" / "load.py"
-        assert result_of(run_client(load, client, "50", "10", timeout=200))["completed"] == 50
+        assert result_of(run_client(load, client, "50", "10"))["completed"] == 50
         page = requests.get(f"{program.url}/v2/", timeout=60)
         assert page.status_code == 200
         assert "<script" in page.text

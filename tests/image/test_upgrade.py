@@ -54,7 +54,7 @@ def old_history(postgres: PostgresServer, fresh_database: str, tmp_path: Path) -
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "DO_NOT_TRACK": "1",
     }
-    done = run_client(HERE / "clients" / "history.py", environ, python=python, timeout=180)
+    done = run_client(HERE / "clients" / "history.py", environ, python=python)
     assert result_of(done) == {"result": [0, 2, 4]}
     postgres.execute(f"ALTER DATABASE {name} RESET search_path")
     return OldHistory(fresh_database, name, python)

@@ -43,7 +43,7 @@ def plain_environment(home: Path) -> dict[str, str]:
 
 
 def run_verb(
-    verb: str, home: Path, environ: Mapping[str, str], *, timeout: float = 120
+    verb: str, home: Path, environ: Mapping[str, str], *, timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
     """Run a verb to its end."""
     return subprocess.run(

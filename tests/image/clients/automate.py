@@ -43,7 +43,7 @@ async def main() -> None:
         await client.create_automation(AutomationCore(name="notify", trigger=trigger, actions=[action]))
     begun = time.monotonic()
     # The services learn of a new automation within seconds; until then an event is not looked at.
-    while not called and time.monotonic() - begun < 80:
+    while not called and time.monotonic() - begun < 400:
         emit_event("alarm", resource={"prefect.resource.id": "alarm"})
         await asyncio.sleep(2)
     print(json.dumps({"called": json.loads(called[0])["event"] if called else None}))

@@ -29,7 +29,7 @@ def round_trip() -> str:
 
 
 async def eventually(ask, enough):
-    for _ in range(150):
+    for _ in range(1000):
         found = await ask()
         if enough(found):
             return found
@@ -50,10 +50,10 @@ async def main() -> None:
                 return
 
     listener = asyncio.create_task(listen())
-    await asyncio.wait_for(subscribed.wait(), 20)
+    await asyncio.wait_for(subscribed.wait(), 200)
     emit_event("gate.test", resource={"prefect.resource.id": "gate.test"}, payload={"word": "back again"})
     run_id = UUID(await asyncio.to_thread(round_trip))
-    await asyncio.wait_for(listener, 30)
+    await asyncio.wait_for(listener, 200)
     only_this = FlowRunFilter(id={"any_": [run_id]})
     async with get_client() as client:
         tasks = await eventually(

@@ -32,7 +32,7 @@ def test_a_redeploy_that_was_killed_is_joined(verbs: Verbs) -> None:
     environ = os.environ | verbs.sandbox.env()
     with subprocess.Popen(argv, cwd=ROOT, env=environ, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as killed:
         try:
-            until(lambda: verbs.dispatches() == 1, 20)
+            until(lambda: verbs.dispatches() == 1, 120)
         finally:
             killed.send_signal(signal.SIGKILL)
     report = verbs.run("redeploy", *flags, "--timeout", "600")
