@@ -125,6 +125,7 @@ def _verify_flags(args: OrchestratorRedeployArgs, since: pulumi.Output[str]) -> 
     return {
         "endpoints": deployment.world.value,
         "mode": "self-hosted" if server else "cloud",
+        "orchestrator-app": deployment.orchestrator.app,
         "health-url": deployment.orchestrator.health_url,
         "server-url": server.url if server else None,
         "server-app": server.app if server else None,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from datetime import datetime
 
 from clients.fly import FlyClient, FlyError
 from clients.github import GitHubClient
-from clients.names import WIRED
 from ops import arguments
 from ops.errors import OpsError
+from ops.outdated_machines import rollout, written_at
 from ops.restart_machines import restart_with_present_secrets
 from ops.runtime import Runtime
 from ops.workflow_redeploy import Workflow, WorkflowRedeploy
+
+# For workflows that end before their deploy does.
+_ARRIVES_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +55,15 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     """Redeploy and wait for the end.
 
     Raises:
-        OpsError: it did not end well in time.
+        OpsError: it did not end well in time, or it did and a machine still runs with the secrets of before.
         GitHubError: GitHub refused.
         FlyError: Fly refused.
     """
-    return redeploy(args, rt, secrets_written_at=secrets_written_at(args.orchestrator_app, rt)).as_json()
+    written = secrets_written_at(args.orchestrator_app, rt)
+    report = redeploy(args, rt, secrets_written_at=written)
+    if written:
+        _require_updated(args.orchestrator_app, report, rt)
+    return report.as_json()
 
 
 def redeploy(args: argparse.Namespace, rt: Runtime, *, secrets_written_at: float = 0.0) -> Report:
@@ -80,6 +86,35 @@ def redeploy(args: argparse.Namespace, rt: Runtime, *, secrets_written_at: float
         finished_at=int(done.run.updated_at),
         attached=done.attached,
     )
+
+
+def _require_updated(app: str, report: Report, rt: Runtime) -> None:
+    """Return when every machine of `app` was updated since the secrets were written.
+
+    A workflow can succeed without touching a machine: it skips the deploy when nothing else changed, or deploys another
+    app. Failing here, and not in the verification, lets the next `up` redeploy again.
+
+    Raises:
+        OpsError: one was not.
+    """
+    fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    # A removed secret leaves no time behind. Without a run the time is of this machine's clock, and proves nothing.
+    began = float(report.started_at) if report.url else 0.0
+    problem = advice = ""
+    version = 0
+    for left in rt.until(_ARRIVES_SECONDS):
+        try:
+            version = version or fly.secrets.present_version(app)
+            found = rollout(fly, app, version, deployed_at=began)
+        except FlyError as trouble:
+            rt.progress.say(f"{trouble} Leaving it to the verification whether the secrets have arrived.")
+            return
+        problem, advice = found.problem(), found.advice
+        if not problem:
+            return
+        rt.progress.waiting(f"waiting: {problem}", left)
+    by = f"the workflow succeeded ({report.url})" if report.url else "its machines were updated"
+    raise OpsError(f'could not redeploy app "{app}": {by}, but {problem}. {advice}')
 
 
 def workflow_redeploy(args: argparse.Namespace, rt: Runtime) -> WorkflowRedeploy:
@@ -111,11 +146,4 @@ def secrets_written_at(app: str, rt: Runtime) -> float:
     except FlyError as trouble:
         rt.progress.say(f"{trouble} Going on without knowing when the secrets were written.")
         return 0.0
-    return max((_unix(secret.updated_at) for secret in secrets if secret.name in WIRED), default=0.0)
-
-
-def _unix(timestamp: str) -> float:
-    try:
-        return datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0
-    except ValueError:
-        return 0.0
+    return written_at(secrets)

@@ -1,7 +1,8 @@
-"""verify: prove that the orchestrator uses the server: it says so itself, and the server saw its key.
+"""verify: prove that the orchestrator uses the server: its machines have the secrets, and both sides say so.
 
 The orchestrator's health must say "healthy". That alone proves little: it may have been healthy before, or against
-another server. So our server must have accepted a request with the orchestrator's key since the redeploy.
+another server. So every machine must have been updated since the secrets were written, and our server must have
+accepted a request with the orchestrator's key since then.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from clients.prefect import (
 from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint, Reading
+from ops.outdated_machines import Rollout, rollout
 from ops.runtime import Runtime
 from ops.verify_server import credential_from
 
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     arguments.endpoints(parser)
     parser.add_argument("--mode", choices=("self-hosted", "cloud"), required=True, help="whose server it is")
+    parser.add_argument("--orchestrator-app", required=True, help="the orchestrator's Fly app")
     parser.add_argument("--health-url", required=True, help="the orchestrator's health endpoint")
     arguments.server_url(parser, required=False)
     arguments.server_app(parser, required=False)
@@ -43,9 +46,12 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
 
     Raises:
         OpsError: they do not in time, or never will; the text says which.
+        FlyError: Fly does not say what the machines run with.
     """
     endpoint = HealthEndpoint(args.health_url, rt.world)
-    server = KeyUsage.of(args, rt) if args.mode == "self-hosted" else None
+    fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    server = KeyUsage.of(args, rt, fly) if args.mode == "self-hosted" else None
+    version = fly.secrets.present_version(args.orchestrator_app)
     foreign, problem = 0, ""
     for left in rt.until(args.timeout):
         reading = endpoint.read()
@@ -53,8 +59,8 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         if foreign == _FOREIGN_LOOKS:
             raise OpsError(_wrong_shape(args.health_url, reading))
         problem = _unhealthy(args.health_url, reading)
-        if not problem and server:
-            problem = server.missing()
+        if not problem:
+            problem = _unproved(rollout(fly, args.orchestrator_app, version), server)
         if not problem:
             rt.progress.say("the orchestrator is healthy" + (" and the server saw its key" if server else ""))
             return {"health": HEALTHY, "verified": True}
@@ -62,6 +68,14 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         missing = problem.partition('": ')[2].partition(". ")[0]
         rt.progress.waiting(f"waiting: {missing}", left)
     raise OpsError(problem)
+
+
+def _unproved(found: Rollout, server: KeyUsage | None) -> str:
+    """Return what a healthy orchestrator does not prove yet: that its machines have the secrets, and use the server."""
+    if missing := found.problem():
+        return f'could not verify orchestrator "{found.app}": it says it is healthy, but {missing}. {found.advice}'
+    # A use before the first machine was updated is one of the secrets of before.
+    return server.missing(found.running_since) if server else ""
 
 
 class KeyUsage:
@@ -74,7 +88,7 @@ class KeyUsage:
         self._app, self._key, self._since = app, key, since
 
     @classmethod
-    def of(cls, args: argparse.Namespace, rt: Runtime) -> KeyUsage:
+    def of(cls, args: argparse.Namespace, rt: Runtime, fly: FlyClient) -> KeyUsage:
         """Build it from the flags and the environment.
 
         Raises:
@@ -85,11 +99,13 @@ class KeyUsage:
                 'could not run verb "verify": --mode self-hosted needs --server-url and --server-app. Give both.'
             )
         server = PrefectClient.at(args.server_url, rt.world)
-        fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
         return cls(fly, server, credential_from(rt), app=args.server_app, key=args.key, since=args.since)
 
-    def missing(self) -> str:
+    def missing(self, updated_at: float = 0.0) -> str:
         """Return the sentence for what is not proved yet, empty when it is.
+
+        Args:
+            updated_at: unix seconds; an earlier use proves nothing.
 
         Raises:
             OpsError: waiting will not help: the client is of Prefect 2, or our own credential is refused.
@@ -110,7 +126,7 @@ class KeyUsage:
                 uses += [keys[self._key]] if self._key in keys else []
         self._refuse_old_clients(uses)
         last = max((use.last_accepted or 0.0 for use in uses), default=0.0)
-        if last and last >= self._since:
+        if last and last >= max(self._since, updated_at):
             return ""
         return self._unused(uses, last, trouble)
 

@@ -43,7 +43,7 @@ VERBS_AND_FLAGS = {
     "verify-server": {"--endpoints", "--server-url", "--server-app", "--accepted-keys", "--timeout"},
     "redeploy": {*_REDEPLOY},
     "verify": {
-        *("--endpoints", "--mode", "--health-url", "--server-url", "--server-app"),
+        *("--endpoints", "--mode", "--orchestrator-app", "--health-url", "--server-url", "--server-app"),
         *("--key", "--since", "--timeout"),
     },
     # The last two are the spellings in states of before 0.1.0.
@@ -86,6 +86,7 @@ _HOW = (
     "exec .venv/bin/python -m ops {verb} --endpoints real --by workflow --orchestrator-app acme-orchestrator "
     "--repository acme/acme --workflow deploy-orchestrator.yml --ref main --timeout 1200"
 )
+_APP = "--orchestrator-app acme-orchestrator"
 _HEALTH = "--health-url https://acme-orchestrator.fly.dev/health"
 COMMANDS = {
     "acme-prefect-migrate": (
@@ -100,7 +101,7 @@ COMMANDS = {
     "acme-orchestrator-detach": _HOW.format(verb="detach") + f" {_HEALTH} --org acme",
     "acme-orchestrator-redeploy": _HOW.format(verb="redeploy"),
     "acme-orchestrator-verify": (
-        f"exec .venv/bin/python -m ops verify --endpoints real --mode self-hosted {_HEALTH} --server-url "
+        f"exec .venv/bin/python -m ops verify --endpoints real --mode self-hosted {_APP} {_HEALTH} --server-url "
         "https://acme-prefect.fly.dev --server-app acme-prefect --key orchestrator --since 12.5 --timeout 180"
     ),
 }
@@ -108,7 +109,7 @@ CLOUD_COMMANDS = {
     "acme-orchestrator-detach": _HOW.format(verb="detach") + f" {_HEALTH}",
     "acme-orchestrator-redeploy": _HOW.format(verb="redeploy"),
     "acme-orchestrator-verify": (
-        f"exec .venv/bin/python -m ops verify --endpoints real --mode cloud {_HEALTH} --since 12.5 --timeout 180"
+        f"exec .venv/bin/python -m ops verify --endpoints real --mode cloud {_APP} {_HEALTH} --since 12.5 --timeout 180"
     ),
 }
 CLOUD = {

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import requests
 
 from clients.endpoints import World
+from clients.fly import FlyClient
 from clients.fly.model import Machine
 from ops import verify
 from ops.errors import OpsError
 from ops.orchestrator_health import HealthEndpoint
+from ops.outdated_machines import Rollout
 from ops.verify import KeyUsage, is_before_3
 from tests.support.fake_server import CREDENTIAL, FakeServer, use
 from tests.support.ops_runtime import Surroundings
@@ -103,6 +106,24 @@ def test_only_a_known_version_below_3_is_old(version: str, old: bool) -> None:
     assert is_before_3(version) is old
 
 
+@pytest.fixture(autouse=True)
+def fly(monkeypatch: pytest.MonkeyPatch) -> list[Rollout]:
+    """Let Fly say one Rollout after the other, the last one for ever: at first that all machines are up to date."""
+    rollouts = [rolled_out(written=SINCE, updated=SINCE + 1)]
+    monkeypatch.setattr(
+        verify, "rollout", lambda _fly, _app, _version: rollouts.pop(0) if len(rollouts) > 1 else rollouts[0]
+    )
+    fake = SimpleNamespace(secrets=SimpleNamespace(present_version=lambda _app: 7))
+    monkeypatch.setattr(FlyClient, "from_environment", lambda *_given, **_named: fake)
+    return rollouts
+
+
+def rolled_out(*, written: float, updated: float) -> Rollout:
+    event = {"type": "update", "status": "replacing", "timestamp": int(updated * 1000)}
+    machine = Machine.from_wire({"id": "m1", "name": "web", "state": "started", "events": [event]})
+    return Rollout(app="captionacc-orchestrator", written_at=written, machines=[machine])
+
+
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedSession]:
     """Let the health endpoint answer from a script."""
@@ -117,7 +138,9 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedSession]:
 
 
 def flags(timeout: float = 10.0) -> argparse.Namespace:
-    return argparse.Namespace(mode="cloud", health_url=HEALTH, timeout=timeout)
+    return argparse.Namespace(
+        mode="cloud", orchestrator_app="captionacc-orchestrator", health_url=HEALTH, timeout=timeout
+    )
 
 
 def says(status: str) -> requests.Response:
@@ -162,3 +185,32 @@ def test_a_page_of_another_shape_is_not_waited_for(endpoint: Callable[..., Scrip
     with pytest.raises(OpsError, match=r"without components\.prefect in a JSON object\. Set orchestrator\.healthUrl"):
         verify.run(flags(600.0), Surroundings(FakeClock()).rt)
     assert len(session.sent) == 3
+
+
+def test_a_healthy_orchestrator_with_the_secrets_of_before_is_waited_for(
+    endpoint: Callable[..., ScriptedSession], fly: list[Rollout]
+) -> None:
+    """Healthy was true before the switch as well; with Prefect Cloud nothing else would have told."""
+    fly.insert(0, rolled_out(written=SINCE, updated=SINCE - 60))
+    endpoint(says("healthy"), says("healthy"))
+    around = Surroundings(FakeClock())
+    verify.run(flags(), around.rt)
+    assert "waiting: it says it is healthy, but the app's secrets were written at 2023-11-14T22:13:20Z" in around.said
+
+
+def test_a_machine_that_keeps_the_secrets_of_before_is_the_error(
+    endpoint: Callable[..., ScriptedSession], fly: list[Rollout]
+) -> None:
+    """The sentence names the machine and when it was last updated, and says what to do."""
+    fly[:] = [rolled_out(written=SINCE, updated=SINCE - 60)]
+    endpoint(*[says("healthy")] * 3)
+    with pytest.raises(OpsError, match=r"before that: m1 \(web\) at 2023-11-14T22:12:20Z\. .*fly deploy"):
+        verify.run(flags(), Surroundings(FakeClock()).rt)
+
+
+def test_a_use_of_the_key_before_the_machine_was_updated_proves_nothing() -> None:
+    """After the redeploy began the old machine may still have used the same key."""
+    server = FakeServer()
+    server.keys = {"": {"orchestrator": use(last_accepted=SINCE + 5)}}
+    assert witness(server).missing(SINCE + 5) == ""
+    assert "accepted its last request before" in witness(server).missing(SINCE + 6)

@@ -129,3 +129,40 @@ def test_rollback_goes_on_where_it_was_killed(verbs: Verbs) -> None:
     verbs.unset()
     report = verbs.run("emergency-detach", "--orchestrator-app", ORCHESTRATOR, "--health-url", verbs.health_url)
     assert report == {"app": ORCHESTRATOR, "unset": [], "health": "not_configured"}
+
+
+_REDEPLOY = ["--orchestrator-app", ORCHESTRATOR, "--repository", REPOSITORY, "--workflow", WORKFLOW, "--timeout", "60"]
+
+
+def _let_pass(verbs: Verbs, seconds: float) -> None:
+    """Return when so many of the sandbox's seconds have passed: more than clocks of two hosts may differ by."""
+    began = verbs.sandbox.clock.time()
+    until(lambda: verbs.sandbox.clock.time() > began + seconds, 60)
+
+
+def test_a_workflow_that_touches_no_machine_fails_redeploy(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A green run is no proof; the machine is named, and run again with a workflow that deploys it succeeds."""
+    monkeypatch.setattr("ops.redeploy._ARRIVES_SECONDS", 0.2)
+    _let_pass(verbs, 3)
+    verbs.sandbox.fly.set_secrets(ORCHESTRATOR, {**OURS, MARKER: "1"})
+    runner = verbs.sandbox.world.github.runner
+    deploys, runner.on_run = runner.on_run, None
+    assert verbs.run("redeploy", *_REDEPLOY) is None
+    (machine,) = verbs.sandbox.fly.state.apps[ORCHESTRATOR].live_machines
+    assert f'could not redeploy app "{ORCHESTRATOR}": the workflow succeeded (http' in verbs.failure
+    assert f"were last updated before that: {machine.id} ({machine.name}) at " in verbs.failure
+    runner.on_run = deploys
+    assert verbs.run("redeploy", *_REDEPLOY) is not None
+
+
+def test_verify_is_not_satisfied_by_the_machine_of_before(verbs: Verbs) -> None:
+    """Wired to one server and healthy, then given another one: healthy proves nothing until the machine is updated."""
+    verbs.wire()
+    flags = ["--mode", "cloud", "--orchestrator-app", ORCHESTRATOR, "--health-url", verbs.health_url, "--timeout"]
+    assert verbs.run("verify", *flags, "60") == {"health": "healthy", "verified": True}
+    _let_pass(verbs, 3)
+    verbs.sandbox.fly.set_secrets(ORCHESTRATOR, {"PREFECT_API_URL": "http://127.0.0.1:2/api"})
+    assert verbs.run("verify", *flags, "0.2") is None
+    assert "it says it is healthy, but the app's secrets were written at" in verbs.failure
+    assert verbs.run("redeploy", "--by", "machines", *_REDEPLOY) is not None
+    assert verbs.run("verify", *flags, "60") == {"health": "healthy", "verified": True}
