@@ -12,7 +12,7 @@ from clients.endpoints import World, WrongWorldError
 from clients.errors import ApiError
 from ops import detach, doctor, emergency_detach, migrate, redeploy, verify, verify_server
 from ops.errors import OpsError
-from ops.runtime import runtime
+from ops.runtime import cut_lines, runtime
 
 VERBS: dict[str, ModuleType] = {
     "migrate": migrate,
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         report = VERBS[args.verb].run(args, runtime(World(args.endpoints)))
     except (OpsError, ApiError, WrongWorldError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{cut_lines(str(error))}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; run it again, it goes on from where it was\n")

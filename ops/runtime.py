@@ -15,6 +15,17 @@ from clients.timing import Timing
 
 _QUIET_SECONDS = 10.0
 
+LONGEST_LINE = 4000
+"""Characters of a line that people and the engine get. The command plugin waits for ever after a line of 64 KB."""
+
+
+def cut_lines(text: str) -> str:
+    """Return `text` with each line cut to what the command plugin can read."""
+    return "\n".join(
+        line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} [{len(line) - LONGEST_LINE} characters cut off]"
+        for line in text.split("\n")
+    )
+
 
 class Progress:
     """Plain lines on standard error, which the engine shows as they come: seconds since the start, and what goes on.
@@ -33,7 +44,7 @@ class Progress:
         """Print one line now."""
         self._last_line, self._last_text = self._clock(), text
         stream = self._stream or sys.stderr
-        stream.write(f"{self._clock() - self._began:5.0f} s  {text}\n")
+        stream.write(f"{self._clock() - self._began:5.0f} s  {cut_lines(text)}\n")
         stream.flush()
 
     def waiting(self, text: str, left: float | None = None) -> None:

@@ -67,7 +67,7 @@ class FlyAppProvider(ResourceProvider):
         try:
             app = client.apps.get(id_)
         except FlyNotFoundError as missing:
-            prove_gone(client, props["org_slug"], id_, missing)
+            prove_gone(client, props["org_slug"], id_, missing, props.get("app_id") or "")
             return ReadResult(None, {})
         unknown_ones = unknown_machines(client.machines.list(id_), props["owner"]) if app.machine_count else ()
         return ReadResult(id_, _outputs(props, app, unknown_ones))
@@ -87,7 +87,7 @@ class FlyAppProvider(ResourceProvider):
         try:
             adoption.delete_app(client, id_, owner=props["owner"])
         except FlyNotFoundError as missing:
-            prove_gone(client, props["org_slug"], id_, missing)
+            prove_gone(client, props["org_slug"], id_, missing, props.get("app_id") or "")
 
 
 class App(Resource, module="fly", name="App"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from clients.endpoints import (
     BETTER_STACK,
@@ -175,6 +176,26 @@ def _github_address(draft: Draft, problems: Problems) -> None:
         _belongs(draft, problems, "github:baseUrl", url)
 
 
+def _one_github(draft: Draft, problems: Problems) -> None:
+    """Refuse secrets that are written to one GitHub and workflows that are started on another."""
+    if GITHUB not in _services(draft):
+        return
+    with suppress(WrongWorldError):
+        verbs = _host(base_url(GITHUB, _world(draft)))
+        provider = _host(draft.foreign.get("github:baseUrl") or os.environ.get("GITHUB_BASE_URL") or GITHUB.default)
+        if provider != verbs:
+            problems.add(
+                "github:baseUrl",
+                f"the repository's secrets would be written at {provider} (github:baseUrl or GITHUB_BASE_URL) and its "
+                f"workflow started at {verbs} ({GITHUB.variable}): let both name one host",
+            )
+
+
+def _host(url: str) -> str:
+    # The provider understands the web address of github.com as its API's.
+    return {"github.com": "api.github.com"}.get(urlsplit(url).netloc.lower(), urlsplit(url).netloc.lower())
+
+
 def _shell(draft: Draft, problems: Problems) -> None:
     """Refuse a shell that points an API of this stack elsewhere before anything is done."""
     for service in _services(draft):
@@ -205,7 +226,7 @@ def _belongs(draft: Draft, problems: Problems, key: str, url: str) -> None:
 
 
 Rule = Callable[[Draft, Problems], None]
-_ALWAYS: tuple[Rule, ...] = (_owner, _logins, _generations, _health_address, _github_address, _shell)
+_ALWAYS: tuple[Rule, ...] = (_owner, _logins, _generations, _health_address, _github_address, _one_github, _shell)
 _CLOUD: tuple[Rule, ...] = (_cloud, _cloud_address)
 _SELF_HOSTED: tuple[Rule, ...] = (
     _sizes,

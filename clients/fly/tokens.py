@@ -37,14 +37,14 @@ def registry_password(token: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """What one part of the token reaches. `apps` empty: every app of the organization."""
+    """What one part of the token reaches. `apps`, names or ids, empty: every app of the organization."""
 
     org: str
     apps: tuple[str, ...] = ()
 
-    def covers(self, org: str, app: str) -> bool:
-        """Tell whether this part sees app `app` of organization `org`."""
-        return self.org == org and (not self.apps or app in self.apps)
+    def covers(self, org: str, app: str, app_id: str = "") -> bool:
+        """Tell whether this part sees app `app` of organization `org`; it may name the app by its id."""
+        return self.org == org and (not self.apps or app in self.apps or bool(app_id and app_id in self.apps))
 
     def __str__(self) -> str:
         apps = f" (only {', '.join(self.apps)})" if self.apps else ""
@@ -65,19 +65,23 @@ class Tokens:
         """
         body = self._wire.get("read what FLY_API_TOKEN covers", path("tokens", "current"), pace="tokens")
         return tuple(
-            Coverage(org=_org_of(entry), apps=tuple(_app_name(app) for app in entry.get("apps") or []))
+            Coverage(
+                org=_org_of(entry),
+                apps=tuple(spelled for app in entry.get("apps") or [] for spelled in _spellings(app)),
+            )
             for entry in records(record(body).get("tokens"))
         )
 
-    def covers(self, org: str, app: str) -> bool:
+    def covers(self, org: str, app: str, app_id: str = "") -> bool:
         """Tell whether the token in use sees app `app` of organization `org`: then its 404 means gone."""
-        return any(part.covers(org, app) for part in self.current())
+        return any(part.covers(org, app, app_id) for part in self.current())
 
 
 def _org_of(entry: dict[str, object]) -> str:
     return str(entry.get("org_slug") or entry.get("organization") or "")
 
 
-def _app_name(app: object) -> str:
-    # Published as a list without an item type: names, or objects that hold one.
-    return str(app.get("name", "")) if isinstance(app, dict) else str(app)
+def _spellings(app: object) -> list[str]:
+    # Published as a list without an item type: names, ids, numbers of ids, or objects that hold some of them.
+    given = [app.get("name"), app.get("id")] if isinstance(app, dict) else [app]
+    return [str(spelled) for spelled in given if spelled]

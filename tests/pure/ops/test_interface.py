@@ -11,7 +11,7 @@ from clients.endpoints import World
 from ops import arguments
 from ops.__main__ import VERBS, build_parser, main
 from ops.errors import OpsError
-from ops.runtime import Progress, Runtime
+from ops.runtime import LONGEST_LINE, Progress, Runtime, cut_lines
 from ops.stack_settings import flags_of, from_stack
 from tests.support.ops_runtime import Surroundings
 from tests.support.scripted_http import FakeClock
@@ -141,3 +141,27 @@ def test_until_looks_once_more_at_the_deadline() -> None:
     rt = Runtime(world=World.SANDBOX, progress=Progress(), poll=5.0, clock=clock.time, sleep=clock.sleep)
     assert list(rt.until(12)) == [12, 7, 2, 0]
     assert list(rt.until(0)) == [0]
+
+
+def test_no_line_is_longer_than_the_command_plugin_can_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs' lines reach progress and errors: after 64 KB in one line the plugin would wait for ever."""
+    long = "é" * 200_000
+
+    def fail(_args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
+        rt.progress.say(long)
+        raise OpsError(f"could not do it:\n{long}\nthe end")
+
+    monkeypatch.setattr(VERBS["doctor"], "run", fail)
+    assert main(["doctor"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert max(len(line.encode()) for line in lines) < 64 * 1024
+    assert lines[-1] == "the end"
+    assert lines[2].endswith(f"é [{200_000 - LONGEST_LINE} characters cut off]")
+
+
+def test_ordinary_lines_are_left_as_they_are() -> None:
+    """Nothing is cut or joined that the plugin can read."""
+    text = f"a\n\n{'b' * LONGEST_LINE}\n"
+    assert cut_lines(text) == text

@@ -244,3 +244,39 @@ def test_the_pooler_of_supabase_bounds_the_pool(tmp_path: Path) -> None:
     more = parse(tmp_path, databaseUrl=url, database={"poolerClients": 60})
     assert more.connections is not None
     assert more.connections.pool_size == 5
+
+
+@pytest.mark.parametrize(
+    ("base", "api"),
+    [
+        (None, "https://github.acme.example/api/v3"),
+        ("https://github.acme.example/api/v3/", None),
+        ("https://github.acme.example/api/v3/", "https://github.example/api/v3"),
+    ],
+)
+def test_secrets_and_workflow_must_be_of_one_github(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str | None, api: str | None
+) -> None:
+    """The provider and the verbs have an address each; with two hosts the secrets would be in another repository."""
+    for variable, value in (("GITHUB_BASE_URL", base), ("GITHUB_API_URL", api)):
+        monkeypatch.setenv(variable, value) if value else monkeypatch.delenv(variable, raising=False)
+    assert "- github:baseUrl: the repository's secrets would be written at" in problems(tmp_path)
+    assert parse(tmp_path, orchestrator={"redeploy": "machines", "rollback": "machines"}).orchestrator.app
+
+
+@pytest.mark.parametrize(
+    ("base", "api"),
+    [
+        (None, None),
+        ("https://github.com/", None),
+        (None, "https://api.github.com"),
+        ("https://GitHub.acme.example/api/v3/", "https://github.acme.example/api/v3"),
+    ],
+)
+def test_one_github_may_be_spelled_in_several_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str | None, api: str | None
+) -> None:
+    """Case, a slash at the end and the web address of github.com make no difference."""
+    for variable, value in (("GITHUB_BASE_URL", base), ("GITHUB_API_URL", api)):
+        monkeypatch.setenv(variable, value) if value else monkeypatch.delenv(variable, raising=False)
+    assert parse(tmp_path).orchestrator.app

@@ -4,8 +4,10 @@ import pytest
 
 from clients.endpoints import World, WrongWorldError
 from clients.fly import FlyClient
-from clients.fly.errors import FlyUnauthorizedError
+from clients.fly.errors import FlyNotFoundError, FlyUnauthorizedError, FlyUnprovenError
+from clients.fly.operations.ownership import prove_gone
 from clients.fly.tokens import Coverage, authorization, registry_password
+from tests.support.scripted_http import ScriptedSession, answer
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,33 @@ def test_an_organization_token_covers_every_app_and_a_deploy_token_its_own() -> 
     assert not Coverage(org="acme").covers("other", "shop")
     assert Coverage(org="acme", apps=("shop",)).covers("acme", "shop")
     assert not Coverage(org="acme", apps=("blog",)).covers("acme", "shop")
+
+
+@pytest.mark.parametrize("spelled", ["shop", "4711", 4711, {"id": 4711}, {"id": "4711", "name": "shop"}])
+def test_a_deploy_token_may_name_its_app_by_id(spelled: object) -> None:
+    """The API's description does not say which it is, so a 404 is believed for both."""
+    body = {"tokens": [{"org_slug": "acme", "apps": [spelled]}]}
+    client = FlyClient(
+        "http://127.0.0.1:1",
+        "http://127.0.0.1:1",
+        "fm2_x",
+        session=ScriptedSession(answer(200, body), answer(200, body)),
+    )
+    assert client.tokens.covers("acme", "shop", "4711")
+    assert not client.tokens.covers("acme", "blog", "4712")
+
+
+def test_the_id_of_an_app_that_answers_is_looked_up() -> None:
+    """A machine of it that is gone is proved gone, also when nobody recorded the app's id."""
+    shop = {"id": "4711", "name": "shop", "organization": {"slug": "acme"}}
+    tokens = {"tokens": [{"org_slug": "acme", "apps": ["4711"]}]}
+    missing = FlyNotFoundError('read machine "m"', "not found", status=404)
+    session = ScriptedSession(answer(200, tokens), answer(200, shop), answer(200, tokens))
+    client = FlyClient("http://127.0.0.1:1", "http://127.0.0.1:1", "fm2_x", session=session)
+    prove_gone(client, "acme", "shop", missing)
+    session.script += [answer(200, tokens), answer(404, {"error": "not found"}), answer(200, tokens)]
+    with pytest.raises(FlyUnprovenError, match="it may still be there"):
+        prove_gone(client, "acme", "shop", missing)
 
 
 def test_a_missing_token_is_one_sentence_before_any_call() -> None:
