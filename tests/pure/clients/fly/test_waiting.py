@@ -1,0 +1,77 @@
+"""Waiting for a machine that Fly describes step by step."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clients.fly.errors import FlyUnhealthyError
+from clients.fly.model import Machine
+from clients.fly.operations.waiting import Watch
+from tests.support.scripted_http import FakeClock
+
+CHECKED = {"services": [{"checks": [{"type": "http"}]}]}
+
+
+def machine(state: str, checks: dict[str, str] | None = None) -> Machine:
+    told = [{"name": name, "status": status, "output": ""} for name, status in (checks or {}).items()]
+    return Machine.from_wire({"id": "m", "name": "web", "state": state, "checks": told, "config": CHECKED})
+
+
+class FakeMachines:
+    """Shows one machine after the other, the last one for ever; a wait succeeds once it shows "started"."""
+
+    def __init__(self, *shown: Machine) -> None:
+        self._shown, self.looks = list(shown), 0
+
+    def wait(self, *_given: object, **_named: object) -> bool:
+        """Tell whether the next look shows it started."""
+        return self._shown[0].state == "started"
+
+    def get(self, *_given: object) -> Machine:
+        """Show the next one."""
+        self.looks += 1
+        return self._shown.pop(0) if len(self._shown) > 1 else self._shown[0]
+
+
+def watch(machines: FakeMachines) -> Watch:
+    logs = SimpleNamespace(tail=lambda *_given: ())
+    client: Any = SimpleNamespace(
+        machines=machines, logs=logs, timing=FakeClock().timing(), progress=lambda _message: None
+    )
+    return Watch(client=client, app="shop", within=60.0)
+
+
+def test_a_machine_that_restarts_for_ever_is_not_waited_for_before_an_update() -> None:
+    """A program that crashes at once keeps it in that state, and only the update ends it."""
+    crashing, machines = machine("restarting"), FakeMachines(machine("restarting"))
+    assert watch(machines).settled(crashing) is crashing
+    assert machines.looks == 0
+
+
+def test_a_machine_between_two_states_is_waited_for() -> None:
+    """What ends by itself is let end."""
+    assert watch(FakeMachines(machine("replacing"), machine("started"))).settled(machine("starting")).state == "started"
+
+
+def test_one_look_at_a_stopped_machine_is_not_the_end_of_its_start() -> None:
+    """Between two starts it shows "stopped" for a moment."""
+    good = machine("started", {"servicecheck-00-http": "passing"})
+    assert watch(FakeMachines(machine("stopped"), machine("starting"), good)).healthy(machine("created")) == good
+
+
+def test_two_looks_at_a_stopped_machine_are() -> None:
+    """Nobody starts it any more, so the rest of the time is not waited for."""
+    machines = FakeMachines(machine("stopped"))
+    with pytest.raises(FlyUnhealthyError, match="it is stopped"):
+        watch(machines).healthy(machine("created"))
+    assert machines.looks == 2
+
+
+def test_checks_that_fly_mirrors_for_itself_do_not_count() -> None:
+    """They may stay critical, and alone they prove nothing."""
+    mirrored = {"bg_deployments_compat-servicecheck-00-http": "critical"}
+    assert machine("started", {**mirrored, "servicecheck-00-http": "passing"}).healthy
+    assert not machine("started", dict.fromkeys(mirrored, "passing")).healthy
