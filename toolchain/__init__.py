@@ -13,7 +13,7 @@ from toolchain import gobuild, pins, plugins, pulumi_cli
 from toolchain.errors import NoBuilderError, ToolchainError
 from toolchain.places import BIN, PULUMI_HOME, VENV
 
-__all__ = ["NoBuilderError", "ToolchainError", "ensure", "pulumi_env"]
+__all__ = ["NoBuilderError", "ToolchainError", "ensure", "pulumi_env", "stale_variables"]
 
 
 def ensure() -> Path:
@@ -45,6 +45,16 @@ def pulumi_env() -> dict[str, str]:
     if built:
         env |= {"PULUMI_HOME": str(PULUMI_HOME), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
     return env
+
+
+def stale_variables() -> list[str]:
+    """Return the variables of a built toolchain that a shell still has although an installed CLI is used by now.
+
+    With them the installed CLI would load the stand-ins instead of its own plugins.
+    """
+    if ensure().parent == BIN or os.environ.get("PULUMI_HOME") != str(PULUMI_HOME):
+        return []
+    return ["PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"]
 
 
 def _point(link: Path, file: Path) -> None:

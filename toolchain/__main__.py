@@ -46,6 +46,8 @@ def _install() -> int:
 
 
 def _env() -> int:
+    for name in toolchain.stale_variables():
+        print(f"unset {name}")
     for name, value in toolchain.pulumi_env().items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
@@ -58,7 +60,8 @@ def _which() -> int:
 
 def _run(program: list[str]) -> int:
     if program:
-        env = {**os.environ, **toolchain.pulumi_env()}
+        stale = toolchain.stale_variables()
+        env = {name: value for name, value in os.environ.items() if name not in stale} | toolchain.pulumi_env()
         os.execvpe(program[0], program, env)  # noqa: S606  replaces this process, so signals reach the program itself
     print("could not run: name a program, as in `python -m toolchain run pulumi preview`.", file=sys.stderr)
     return 2

@@ -24,6 +24,7 @@ from toolchain.standins.values import (
     unknown,
     wrap,
 )
+from toolchain.standins.world import require_sandbox_command
 
 COMMAND_TYPE = "command:local:Command"
 _OUTPUTS = ("stdout", "stderr")
@@ -45,6 +46,9 @@ class CommandProvider(protocol.Provider):
         # Below a component the type carries its parents: prefectfly:x:Y$command:local:Command.
         if request.type.rpartition("$")[2] != COMMAND_TYPE:
             raise PluginError(f"could not check {request.name!r}: the stand-in plugin knows only {COMMAND_TYPE}.")
+        known = plain_map(request.new_inputs)
+        for key in ("create", "update", "delete"):
+            require_sandbox_command(known.get(key))
         failures = [
             protocol.CheckFailure(name, "the stand-in plugin does not return files; use the real plugin for that")
             for name in _UNSUPPORTED
@@ -72,6 +76,7 @@ class CommandProvider(protocol.Provider):
             return protocol.CreateResponse("", _foreseen(request.properties))
         inputs = plain_map(request.properties)
         outputs = {"stdout": "", "stderr": ""}
+        require_sandbox_command(inputs.get("create"))
         if "create" in inputs:
             outputs = await self._shell.run(request.urn, inputs["create"], inputs, outputs)
         return protocol.CreateResponse(identity, _state(request.properties, outputs))
@@ -83,6 +88,7 @@ class CommandProvider(protocol.Provider):
         inputs = plain_map(request.news)
         outputs = _previous(request.olds)
         command = inputs.get("update", inputs.get("create"))
+        require_sandbox_command(inputs.get("create"))
         if command is not None:
             outputs = await self._shell.run(request.urn, command, inputs, outputs)
         return protocol.UpdateResponse(_state(request.news, outputs))
@@ -90,6 +96,7 @@ class CommandProvider(protocol.Provider):
     async def delete(self, request: protocol.DeleteRequest) -> None:
         """Run the `delete` that the state holds, with the directory, variables and input that the state holds."""
         inputs = plain_map(request.properties)
+        require_sandbox_command(inputs.get("delete"))
         if "delete" in inputs:
             await self._shell.run(request.urn, inputs["delete"], inputs, _previous(request.properties))
 

@@ -21,6 +21,7 @@ from toolchain.standins import daemon
 from toolchain.standins.context import Context
 from toolchain.standins.server import Log, PluginError, serve
 from toolchain.standins.values import Properties, differences, plain, plain_map, top_level, wrap
+from toolchain.standins.world import require_loopback_registry
 
 IMAGE_TYPE = "docker:index/image:Image"
 _INPUTS = "__inputs"
@@ -52,6 +53,8 @@ class DockerProvider(protocol.Provider):
             raise PluginError(f"could not check {request.name!r}: the stand-in plugin knows only {IMAGE_TYPE}.")
         inputs = {key: value for key, value in request.new_inputs.items() if value.value is not None}
         known = plain_map(inputs)
+        registry = known.get("registry")
+        require_loopback_registry(registry.get("server") if isinstance(registry, dict) else None)
         _require_qualified(known)
         build = known.get("build") or {}
         if not isinstance(build, dict):

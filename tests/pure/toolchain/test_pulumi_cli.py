@@ -102,3 +102,14 @@ def test_the_environment_never_chooses_a_backend(monkeypatch: pytest.MonkeyPatch
     """A user's backend and passphrase are neither set nor unset."""
     monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///somewhere")
     assert not {"PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_ACCESS_TOKEN"} & set(toolchain.pulumi_env())
+
+
+def test_an_installed_cli_does_not_inherit_the_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell of the built toolchain keeps its variables; once a CLI is installed they are to be unset, others' stay."""
+    monkeypatch.setattr(toolchain, "ensure", lambda: places.BIN / "pulumi")
+    monkeypatch.setenv("PULUMI_HOME", str(places.PULUMI_HOME))
+    assert toolchain.stale_variables() == []
+    monkeypatch.setattr(toolchain, "ensure", lambda: Path("/usr/local/bin/pulumi"))
+    assert toolchain.stale_variables() == ["PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"]
+    monkeypatch.setenv("PULUMI_HOME", "/home/somebody/.pulumi")
+    assert toolchain.stale_variables() == []

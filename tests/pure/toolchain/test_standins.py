@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pulumi.provider.experimental.property_value import PropertyValue
 
-from toolchain.standins import buildkit, values
+from toolchain.standins import buildkit, values, world
 from toolchain.standins.context import Context
 from toolchain.standins.server import PluginError
 
@@ -117,3 +117,34 @@ def test_a_missing_dockerfile_is_a_sentence(folder: Path) -> None:
     """A path inside the context instead of one from the program's folder gets the likely one named."""
     with pytest.raises(PluginError, match="could not open dockerfile at relative path nowhere: no such file"):
         Context(str(folder), "nowhere")
+
+
+REAL = "exec .venv/bin/python -m ops detach --endpoints real --by workflow"
+
+
+@pytest.mark.parametrize(
+    "text", ["exec .venv/bin/python -m ops detach --endpoints sandbox --by workflow", "echo --endpoints real", None, 1]
+)
+def test_a_command_of_the_sandbox_or_of_somebody_else_is_run(text: object) -> None:
+    """Only a verb of a real stack is refused."""
+    world.require_sandbox_command(text)
+
+
+def test_a_real_stack_is_refused_unless_somebody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says what to install, and the one way past it for a rollback."""
+    monkeypatch.delenv(world.ALLOW_VARIABLE, raising=False)
+    with pytest.raises(PluginError, match=r"endpoints: real\. Install the official Pulumi CLI.*ALLOW_STANDINS=1"):
+        world.require_sandbox_command(REAL)
+    with pytest.raises(PluginError, match="docker plugin"):
+        world.require_loopback_registry("registry.fly.io")
+    monkeypatch.setenv(world.ALLOW_VARIABLE, "1")
+    world.require_sandbox_command(REAL)
+    world.require_loopback_registry("registry.fly.io")
+
+
+@pytest.mark.parametrize(
+    "server", ["127.0.0.1:5000", "localhost:5000", "http://127.0.0.1:5000", "[::1]:5000", "", None]
+)
+def test_a_registry_on_this_machine_is_the_sandboxs(server: object) -> None:
+    """Images are pushed there by the stand-in."""
+    world.require_loopback_registry(server)
