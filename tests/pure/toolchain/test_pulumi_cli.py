@@ -105,7 +105,7 @@ def test_the_environment_never_chooses_a_backend(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_installed_cli_does_not_inherit_the_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shell of the built toolchain keeps its variables; once a CLI is installed they are to be unset, others' stay."""
+    """A built toolchain's variables stay in its shell; once a CLI is installed they go, and others' stay."""
     monkeypatch.setattr(toolchain, "ensure", lambda: places.BIN / "pulumi")
     monkeypatch.setenv("PULUMI_HOME", str(places.PULUMI_HOME))
     assert toolchain.stale_variables() == []
