@@ -87,7 +87,7 @@ def test_a_program_that_ends_twice_is_waited_for(sandbox: Sandbox) -> None:
     assert machines(sandbox)[0].state == "started"
 
 
-def test_a_crash_loop_is_mended_by_an_update(sandbox: Sandbox) -> None:
+def test_a_crash_loop_is_ended_by_an_update(sandbox: Sandbox) -> None:
     """What the previous version did is not held against the new one."""
     machine = engine().create(inputs())
     script = sandbox.emulated.script(image="b" * 64, exit_code=19, exit_after=1.0, passing=False)
