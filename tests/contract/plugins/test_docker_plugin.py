@@ -221,7 +221,7 @@ def test_the_password_is_nowhere_in_plain(stack: CliStack, image: str) -> None:
         assert "contract:tag" in place
 
 
-def test_a_refused_push_fails_and_the_next_up_mends_it(stack: CliStack, image: str) -> None:
+def test_a_refused_push_fails_and_the_next_up_fixes_it(stack: CliStack, image: str) -> None:
     """A wrong password fails the update; with the right one the same up goes through."""
     program(stack, image, password="wrong")
     assert "unauthorized" in stack.up(expect=1)

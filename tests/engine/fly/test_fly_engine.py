@@ -110,7 +110,7 @@ def one_of_each(sandbox: Sandbox) -> None:
     assert app.live_machines[0].secrets["A"] == CANARY
 
 
-def test_a_stack_comes_stays_is_mended_and_goes(stack: CliStack, sandbox: Sandbox) -> None:
+def test_a_stack_comes_stays_is_fixed_and_goes(stack: CliStack, sandbox: Sandbox) -> None:
     """Up, an empty second preview, every kind of drift named and fixed, destroy: Fly is empty, nothing leaked."""
     up(stack)
     one_of_each(sandbox)

@@ -10,7 +10,7 @@ from tests.engine.program.conftest import Deployment
 pytestmark = pytest.mark.engine
 
 
-def test_drift_is_named_and_mended(deployment: Deployment) -> None:
+def test_drift_is_named_and_fixed(deployment: Deployment) -> None:
     """A machine changed by hand, a changed secret and a paused monitor show in a refreshed preview, and are undone."""
     deployment.engine.up()
     machine = deployment.sandbox.fly.state.apps[captionacc.SERVER].live_machines[0]

@@ -171,7 +171,7 @@ def test_a_replacement_leaves_exactly_one_app(sandbox: Sandbox) -> None:
     assert sandbox.fly.state.apps["shop"].id == app.outputs["app_id"]
 
 
-def test_a_suspended_app_is_drift_that_the_next_up_mends(sandbox: Sandbox) -> None:
+def test_a_suspended_app_is_drift_that_the_next_up_fixes(sandbox: Sandbox) -> None:
     """The refresh names it; the app's own update has nothing to do, since its machines bring it back."""
     app = engine().create(inputs())
     add_machine(sandbox, OWNER)

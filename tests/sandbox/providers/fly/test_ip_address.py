@@ -57,7 +57,7 @@ def test_an_unclear_answer_leaves_exactly_one_address(sandbox: Sandbox, trouble:
     assert ips(sandbox) == [address.outputs["address"]]
 
 
-def test_a_released_address_is_drift_that_the_next_up_mends(sandbox: Sandbox) -> None:
+def test_a_released_address_is_drift_that_the_next_up_fixes(sandbox: Sandbox) -> None:
     """Refresh drops it, create brings a new one."""
     address = engine().create(inputs())
     client_of(sandbox).addresses.release("shop", address.outputs["address"])

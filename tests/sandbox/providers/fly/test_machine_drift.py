@@ -30,7 +30,7 @@ def app(sandbox: Sandbox) -> None:
         ({"init": {"cmd": ["sleep", "1"]}}, ["init.cmd"]),
     ],
 )
-def test_what_another_tool_changed_is_named_and_mended(
+def test_what_another_tool_changed_is_named_and_fixed(
     sandbox: Sandbox, changes: dict[str, Any], drifted: list[str]
 ) -> None:
     """The refresh lists the path and shows the live value, twice; the next up puts ours back."""

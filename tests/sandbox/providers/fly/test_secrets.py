@@ -154,7 +154,7 @@ def test_secrets_taken_over_as_they_were_ask_for_no_restart(sandbox: Sandbox) ->
         ({"C": "by hand"}, ["C: set"]),
     ],
 )
-def test_drift_is_named_and_mended(sandbox: Sandbox, change: dict[str, str | None], drifted: list[str]) -> None:
+def test_drift_is_named_and_fixed(sandbox: Sandbox, change: dict[str, str | None], drifted: list[str]) -> None:
     """Changed, removed and reappeared names show after a refresh, and only those."""
     secrets = engine().create(inputs())
     write_by_hand(sandbox, "shop", change)
