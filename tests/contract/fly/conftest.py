@@ -81,9 +81,16 @@ def app(target: Target) -> Iterator[str]:
     """Return the name of an app of our own, which is gone after the test."""
     name = f"contract-{token_hex(5)}"
     client = target.client
-    client.apps.create(name, target.org)
-    client.apps.wait_ready(name)
-    yield name
+    try:
+        client.apps.create(name, target.org)
+        client.apps.wait_ready(name)
+        yield name
+    finally:
+        _remove(client, name)
+
+
+def _remove(client: FlyClient, name: str) -> None:
+    """Delete the app and what runs in it, also when its making was cut short."""
     try:
         for machine in client.machines.list(name):
             destroy(client, name, machine)
