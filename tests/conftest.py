@@ -1,4 +1,4 @@
-"""What a run says while it runs: each failure at once, and, when it is ended from outside, what it was doing.
+"""The order of a run, and what it says while it runs: each failure at once, and, when it is ended, what it was doing.
 
 Without this a run that a time limit ends has said nothing of what failed.
 """
@@ -8,9 +8,13 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from types import FrameType
 
 import pytest
+
+_LONGEST_FIRST = ("engine", "image", "contract", "sandbox", "pure")
+_TESTS = Path(__file__).parent
 
 _running: set[str] = set()
 _failed: list[str] = []
@@ -20,6 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Listen for the end of the time, in the process that reports alone: workers have none to report to."""
     if not hasattr(config, "workerinput"):
         signal.signal(signal.SIGTERM, _ended)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the rings with the longest tests first, so that no worker is left alone with one at the end."""
+    items.sort(key=_ring)
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -40,6 +50,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> Generator[None, None,
         _failed.append(f"{report.nodeid} ({report.when})")
         sys.stderr.write(f"\n=== FAILED {report.nodeid} ({report.when})\n{report.longreprtext}\n\n")
         sys.stderr.flush()
+
+
+def _ring(item: pytest.Item) -> int:
+    return _LONGEST_FIRST.index(item.path.relative_to(_TESTS).parts[0])
 
 
 def _reports() -> bool:
