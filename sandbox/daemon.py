@@ -16,8 +16,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,8 @@ def run(options: Options) -> None:
     """
     home = options.home
     home.mkdir(parents=True, exist_ok=True)
-    with _pid_file(home):
-        asyncio.run(_live(options))
+    _hold_pid_file(home)
+    asyncio.run(_live(options))
 
 
 async def _live(options: Options) -> None:
@@ -165,18 +165,16 @@ async def _live(options: Options) -> None:
         print("sandbox: stopped", flush=True)
 
 
-@contextmanager
-def _pid_file(home: Path) -> Iterator[None]:
-    with (home / "sandbox.pid").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DaemonError(f"could not start the sandbox: one runs on {home} already.") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-        file.truncate(0)
+def _hold_pid_file(home: Path) -> None:
+    """Lock the file until this process ends: it is never closed, for whoever waits for the lock waits for the end."""
+    file = os.open(home / "sandbox.pid", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(file)
+        raise DaemonError(f"could not start the sandbox: one runs on {home} already.") from error
+    os.ftruncate(file, 0)
+    os.write(file, str(os.getpid()).encode())
 
 
 def _wait_ready(home: Path, process: subprocess.Popen[bytes] | None) -> dict[str, str]:

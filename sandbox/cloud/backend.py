@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -13,20 +12,15 @@ from pathlib import Path
 
 import aiohttp
 
+from sandbox.core.child import bound_to_parent
+
 _START_SECONDS = 120.0
 _STOP_SECONDS = 6.0
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
 class BackendError(RuntimeError):
     """The Prefect server did not come up; the text names its log."""
-
-
-def _die_with_parent() -> None:
-    """Run in the child: a killed sandbox leaves no server behind."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class Backend:
@@ -84,17 +78,17 @@ class Backend:
             "PREFECT_CLI_PROMPT": "false",
             "DO_NOT_TRACK": "1",
         }
+        argv = [str(python), "-m", "prefect", "server", "start", "--no-ui"]
+        argv += ["--host", "127.0.0.1", "--port", str(self._port)]
         with (self._home / "server.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(str(python), "-m", "prefect", "server", "start", "--no-ui"),
-                *("--host", "127.0.0.1", "--port", str(self._port)),
+                *bound_to_parent(argv, environment),
                 env=environment,
                 cwd=self._home,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
             )
         await self._wait_ready()
 

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sandbox.core.child import bound_to_parent
 from sandbox.images import Images, ProgramError, reference_digest
 from sandbox.machines.driver import BootError, Exit, ImageNotFoundError, Launch, Log, Output
 
-_PR_SET_PDEATHSIG = 1
 _LINE_LIMIT = 16_384  # characters of one log line
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
-
-
-def _die_with_parent() -> None:
-    """Run in the child: be killed when the sandbox is, so that even a killed sandbox leaves no server behind."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class ProcessProgram:
@@ -132,14 +125,13 @@ class ProcessDriver:
         output, write_end = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *command.argv,
+                *bound_to_parent(command.argv, environment),
                 env=environment,
                 cwd=home,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
             )
         except OSError as problem:
             os.close(output)

@@ -248,7 +248,8 @@ def test_a_missing_dockerfile_is_found_in_the_preview(stack: CliStack, image: st
 
 def test_an_unqualified_name_is_refused(stack: CliStack, image: str) -> None:
     """A name without its registry fails before anything is built."""
-    program(stack, image.partition("/")[2])
+    registry, _, name = image.partition("/")
+    program(stack, name, server=registry)
     assert "fully qualified" in stack.preview(expect=1)
 
 

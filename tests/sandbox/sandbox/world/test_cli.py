@@ -63,6 +63,14 @@ def gone(pids: set[int]) -> bool:
     return True
 
 
+def memory(pid: int) -> bytes:
+    """The environment that a process still has; a process that is ending, or gone, has none."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 @pytest.mark.prefect
 def test_whole_life(home: Path) -> None:
     """Start, start again, status, env, stop, start: one sandbox, the same addresses, and no process is left."""
@@ -81,6 +89,7 @@ def test_whole_life(home: Path) -> None:
     started = descendants(pid)
     assert len(started) >= 3
     assert sandbox(home, "stop").returncode == 0
+    assert not memory(pid)
     assert gone(started | {pid})
     assert sandbox(home, "stop").stdout == "No sandbox ran.\n"
     assert sandbox(home, "start", "--driver", "process").returncode == 0
