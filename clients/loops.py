@@ -12,21 +12,26 @@ T = TypeVar("T")
 
 TRIES = 3
 
+_SHARE = 0.1
 
-def until(seconds: float, *, timing: Timing, every: float) -> Iterator[float]:
+
+def until(seconds: float, *, timing: Timing, every: float, first: float | None = None) -> Iterator[float]:
     """Yield the seconds left, once at least, sleeping `every` seconds in between, until `seconds` are over.
 
-    The last look is at the end itself, so that what came in the last interval still counts. With `every=0` nothing
-    sleeps: for looks that themselves wait.
+    With `first` the pauses begin with that many seconds and grow to a tenth of the time waited, `every` at most: what
+    is quick is seen at once, and what takes long is not asked for all the time. The last look is at the end itself, so
+    that what came in the last pause still counts. With `every=0` nothing sleeps: for looks that themselves wait.
     """
-    deadline = timing.clock() + seconds
+    began = timing.clock()
     while True:
-        left = deadline - timing.clock()
+        waited = timing.clock() - began
+        left = seconds - waited
         yield max(0.0, left)
         if left <= 0:
             return
         if every:
-            timing.sleep(min(every, left))
+            pause = every if first is None else min(every, max(first, waited * _SHARE))
+            timing.sleep(min(pause, left))
 
 
 def create_once(

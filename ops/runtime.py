@@ -14,6 +14,7 @@ from clients.loops import until
 from clients.timing import Timing
 
 _QUIET_SECONDS = 10.0
+_FIRST_POLL = 0.2
 
 LONGEST_LINE = 4000
 """Characters of a line that people and the engine get. The command plugin waits for ever after a line of 64 KB."""
@@ -65,7 +66,7 @@ class Runtime:
 
     Attributes:
         world: what --endpoints states.
-        poll: seconds between two looks at something that takes time.
+        poll: seconds at most between two looks at something that takes time.
         clock: unix seconds.
     """
 
@@ -77,8 +78,9 @@ class Runtime:
     sleep: Callable[[float], None] = time.sleep
 
     def until(self, seconds: float) -> Iterator[float]:
-        """Yield the seconds left, once at least, sleeping `poll` seconds in between, until `seconds` are over."""
-        return until(seconds, timing=Timing(clock=self.clock, sleep=self.sleep), every=self.poll)
+        """Yield the seconds left, once at least, with pauses of `poll` seconds at most, until `seconds` are over."""
+        timing = Timing(clock=self.clock, sleep=self.sleep)
+        return until(seconds, timing=timing, every=self.poll, first=min(_FIRST_POLL, self.poll))
 
 
 def runtime(world: World) -> Runtime:

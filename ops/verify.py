@@ -8,6 +8,7 @@ accepted a request with the orchestrator's key since then.
 from __future__ import annotations
 
 import argparse
+import math
 
 from clients.fly import FlyClient
 from clients.prefect import (
@@ -24,8 +25,8 @@ from ops.outdated_machines import Rollout, rollout
 from ops.runtime import Runtime
 from ops.verify_server import credential_from
 
-# So many looks in a row at a page that is not the agreed JSON, and waiting is pointless.
-_FOREIGN_LOOKS = 3
+# So many pauses long nothing but pages that are not the agreed JSON, and waiting is pointless.
+_FOREIGN_POLLS = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +53,11 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     server = KeyUsage.of(args, rt, fly) if args.mode == "self-hosted" else None
     version = fly.secrets.present_version(args.orchestrator_app)
-    foreign, problem = 0, ""
+    foreign_since, problem = math.inf, ""
     for left in rt.until(args.timeout):
         reading = endpoint.read()
-        foreign = foreign + 1 if reading.foreign else 0
-        if foreign == _FOREIGN_LOOKS:
+        foreign_since = min(foreign_since, rt.clock()) if reading.foreign else math.inf
+        if rt.clock() - foreign_since >= _FOREIGN_POLLS * rt.poll:
             raise OpsError(_wrong_shape(args.health_url, reading))
         problem = _unhealthy(args.health_url, reading)
         if not problem:

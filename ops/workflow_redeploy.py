@@ -112,12 +112,12 @@ class WorkflowRedeploy:
         return Finished(run=_successful(self._follow(started, deadline), self._workflow), attached=running is not None)
 
     def _look_twice(self) -> Run | None:
-        """Look for a run of ours, a poll apart: one that a killed verb has just dispatched may not be listed yet."""
-        for _ in self._rt.until(self._rt.poll):
-            found = self.in_flight()
-            if found:
-                return found
-        return None
+        """Look for a run of ours twice, a pause apart: one that was dispatched just now may not be listed yet."""
+        found = self.in_flight()
+        if found:
+            return found
+        self._rt.sleep(self._rt.poll)
+        return self.in_flight()
 
     def in_flight(self) -> Run | None:
         """Return our newest run that has no conclusion yet, None when there is none.

@@ -53,11 +53,18 @@ class Sent:
 
 
 class ScriptedSession(requests.Session):
-    """Answers requests one after the other; raises what is an exception."""
+    """Answers requests one after the other; raises what is an exception.
 
-    def __init__(self, *script: requests.Response | Exception) -> None:
+    Args:
+        script: the answers; a request more is an error, unless `forever` is what all later ones get.
+    """
+
+    def __init__(
+        self, *script: requests.Response | Exception, forever: requests.Response | Exception | None = None
+    ) -> None:
         super().__init__()
         self.script = list(script)
+        self.forever = forever
         self.sent: list[Sent] = []
 
     def request(self, method: str, url: str, **given: Any) -> requests.Response:  # type: ignore[override]
@@ -68,7 +75,7 @@ class ScriptedSession(requests.Session):
         self.sent.append(
             Sent(method, url, given.get("json"), prepared.headers, given.get("params") or {}, given["timeout"])
         )
-        step = self.script.pop(0)
+        step = self.forever if self.forever is not None and not self.script else self.script.pop(0)
         if isinstance(step, Exception):
             raise step
         return step

@@ -14,6 +14,20 @@ def test_until_looks_at_once_and_once_more_at_the_end() -> None:
     assert looks == [(7.0, 0.0), (4.0, 3.0), (1.0, 6.0), (0.0, 7.0)]
 
 
+def test_until_looks_often_at_first() -> None:
+    """Pauses grow to a tenth of the time waited, up to the longest: what is quick is seen at once."""
+    clock = FakeClock(now=0.0)
+    for _left in until(60.0, timing=clock.timing(), every=5.0, first=0.2):
+        assert clock.now <= 60.0
+    assert clock.slept[:3] == [0.2, 0.2, 0.2]
+    assert max(clock.slept) == 5.0
+    assert clock.now == pytest.approx(60.0)
+    waited = 0.0
+    for pause in clock.slept[:-1]:
+        assert pause == pytest.approx(min(5.0, max(0.2, waited / 10)))
+        waited += pause
+
+
 def test_until_with_no_time_looks_once() -> None:
     """A deadline that is over already still gets one look."""
     assert list(until(-1.0, timing=FakeClock().timing(), every=3.0)) == [0.0]

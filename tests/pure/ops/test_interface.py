@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,18 @@ def test_until_looks_once_more_at_the_deadline() -> None:
     """The last look is at the deadline itself, so that what came in the last interval still counts."""
     clock = FakeClock(now=0.0)
     rt = Runtime(world=World.SANDBOX, progress=Progress(), poll=5.0, clock=clock.time, sleep=clock.sleep)
-    assert list(rt.until(12)) == [12, 7, 2, 0]
+    assert (*rt.until(12),)[-1] == 0
+    assert clock.now == pytest.approx(12)
     assert list(rt.until(0)) == [0]
+
+
+def test_what_takes_long_is_looked_at_a_poll_apart() -> None:
+    """After a minute the pauses are as long as the runtime allows, and no longer."""
+    clock = FakeClock(now=0.0)
+    rt = Runtime(world=World.SANDBOX, progress=Progress(), poll=5.0, clock=clock.time, sleep=clock.sleep)
+    looks = [clock.now for _left in rt.until(90)]
+    assert looks[1] < 1
+    assert [later - earlier for earlier, later in pairwise(looks) if 60 < earlier < 80] == [5.0] * 4
 
 
 def test_no_line_is_longer_than_the_command_plugin_can_read(
