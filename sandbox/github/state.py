@@ -14,7 +14,8 @@ class GitHubState:
 
     Attributes:
         ghes: behave as GitHub Enterprise Server up to 3.20: an unknown dispatch field is refused with 400.
-        scripts: behaviours waiting to be used, first one first; the last default applies when none is left.
+        usual: how a run behaves that no script is for.
+        scripts: behaviours waiting to be used, first one first; they differ from the usual one in what they state.
         moved: old full names, in small letters, of renamed and transferred repositories, with the repository's number.
     """
 
@@ -23,6 +24,7 @@ class GitHubState:
         self.moved: dict[str, int] = {}
         self.organisations: dict[str, int] = {}
         self.ghes = False
+        self.usual = Script()
         self.scripts: list[Script] = []
         self._last_id = 1000
 
@@ -85,7 +87,7 @@ class GitHubState:
 
     def script(self, **settings: Any) -> Script:
         """Let coming runs behave so; the fields are those of `Script`, `times` is 1 unless given."""
-        script = Script(**{"times": 1, **settings})
+        script = Script(**{**asdict(self.usual), "times": 1, **settings})
         self.scripts.append(script)
         return script
 
@@ -99,7 +101,7 @@ class GitHubState:
                 script.times -= 1
                 return script
             self.scripts.pop(0)
-        return Script()
+        return self.usual
 
     def dump(self) -> dict[str, Any]:
         """Return everything that outlives a restart, as JSON; it holds secret values."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from sandbox import captionacc
 from sandbox.demo.stack import ROOT
+from sandbox.github.models import Script
 from sandbox.images import Command, process_image_reference
 from sandbox.testing import Sandbox, running_sandbox
 
@@ -27,6 +28,7 @@ def stub_world(home: Path) -> Iterator[Sandbox]:
         sandbox.images.register("*prefect*", lambda arguments: _program("server.py", arguments))
         sandbox.images.register("*orchestrator*", lambda arguments: _program("orchestrator.py", arguments))
         captionacc.fill_github(sandbox.github)
+        sandbox.github.usual = Script(queued=0.2, running=0.5, invisible=0.1)  # a runner that is free at once
         sandbox.run(captionacc.fill_fly(sandbox.fly, {}))
         yield sandbox
 
