@@ -2,8 +2,8 @@
 # the operating system. What is made lies in .venv, .toolchain and .sandbox, all ignored by git.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# Most tests wait for servers to start: four workers keep two cores busy. The order is that of tests/conftest.py.
-PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder --durations=12
+# Most tests wait for servers to start: six workers keep two cores busy. The order is that of tests/conftest.py.
+PYTEST_ARGS ?= -n 6 --dist loadfile --no-loadscope-reorder --durations=12
 COVERAGE := --cov --cov-report=term:skip-covered
 VENV_PYTHON := .venv/bin/python
 

@@ -2,111 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
-import ssl
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 
-from sandbox.demo.stack import ROOT
-from sandbox.demo.world import World
-from tests.support.containers import require_docker
+from tests.support.demo import running_demo, up_rollback_up
 
 pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.timeout(1500)]
 
 
-class Demo:
-    """The demo's commands on a home of its own."""
-
-    def __init__(self, home: Path, driver: str) -> None:
-        self.home, self._driver = home, driver
-
-    def run(self, verb: str, **environment: str) -> str:
-        """Run `python -m sandbox.demo <verb>`; it must succeed."""
-        argv = [sys.executable, "-m", "sandbox.demo", "--home", str(self.home), "--driver", self._driver, verb]
-        done = self._run(argv, **environment)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def status(self) -> dict[str, object]:
-        """What the sandbox holds."""
-        done = self._run([sys.executable, "-m", "sandbox", "--home", str(self.home), "status", "--json"])
-        loaded: dict[str, object] = json.loads(done.stdout)
-        return loaded
-
-    def runs(self) -> list[str]:
-        """State and number of tasks of every flow run that Postgres holds."""
-        sql = (
-            "SELECT f.state_type || ':' || (SELECT count(*) FROM prefect.task_run t WHERE t.flow_run_id = f.id "
-            "AND t.state_type = 'COMPLETED') FROM prefect.flow_run f WHERE f.state_type = 'COMPLETED'"
-        )
-        return asyncio.run(self._fetch(sql))
-
-    async def _fetch(self, sql: str) -> list[str]:
-        environment = World(self.home).environment()
-        tls = ssl.create_default_context(cafile=environment["SANDBOX_DATABASE_CA_FILE"])
-        connection = await asyncpg.connect(environment["SANDBOX_DATABASE_URL"].partition("?")[0], ssl=tls)
-        try:
-            return [str(row[0]) for row in await connection.fetch(sql)]
-        finally:
-            await connection.close()
-
-    def processes(self) -> list[int]:
-        """Ids of the live processes whose environment or command line names this demo's home."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                text = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if os.fsencode(self.home) in text and int(folder.name) != os.getpid():
-                found.append(int(folder.name))
-        return found
-
-    def _run(self, argv: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, **environment}
-        return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=1200)
-
-
-@pytest.fixture(params=["process", pytest.param("container", marks=pytest.mark.containers)])
-def demo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Demo]:
-    environment = {"DOCKER_HOST": require_docker()} if request.param == "container" else {}
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in environment.items():
-            patched.setenv(name, value)
-        demo = Demo(tmp_path / "home", request.param)
-        try:
-            yield demo
-        finally:
-            demo.run("stop")
-            left = demo.processes()
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-            assert left == []
-
-
-def test_demo_rollback_demo(demo: Demo) -> None:
+def test_demo_rollback_demo(tmp_path: Path) -> None:
     """Up proves and shows, a second changes nothing, rollback leaves nothing, and history outlives it all."""
-    shown = demo.run("up")
-    assert 'components.prefect is "healthy"' in shown
-    assert "deploy-orchestrator.yml: success" in shown
-    assert "api/ready every 180 s: up" in shown
-    assert demo.run("up").count("Nothing had to change") == 1
-    runs = demo.runs()
-    assert "COMPLETED:2" in runs
-    # The rollback must not need Docker: neither the image's plugin nor anything else.
-    rolled_back = demo.run("rollback", DOCKER_HOST="unix:///nonexistent.sock")
-    assert "Nothing of the server is left" in rolled_back
-    assert rolled_back.index("PREFECT_API_KEY") < rolled_back.index("/dispatches") < rolled_back.index("/cordon")
-    status = demo.status()
-    assert [app["name"] for app in status["fly"]["apps"]] == ["captionacc-orchestrator"]  # type: ignore[index]
-    assert set(runs) <= set(demo.runs())
-    demo.run("up")
-    assert len(demo.runs()) > len(runs)
+    with running_demo(tmp_path / "home", "process") as demo:
+        up_rollback_up(demo)
