@@ -47,8 +47,7 @@ class CommandProvider(protocol.Provider):
         if request.type.rpartition("$")[2] != COMMAND_TYPE:
             raise PluginError(f"could not check {request.name!r}: the stand-in plugin knows only {COMMAND_TYPE}.")
         known = plain_map(request.new_inputs)
-        for key in ("create", "update", "delete"):
-            require_sandbox_command(known.get(key))
+        require_sandbox_command(known)
         failures = [
             protocol.CheckFailure(name, "the stand-in plugin does not return files; use the real plugin for that")
             for name in _UNSUPPORTED
@@ -76,7 +75,7 @@ class CommandProvider(protocol.Provider):
             return protocol.CreateResponse("", _foreseen(request.properties))
         inputs = plain_map(request.properties)
         outputs = {"stdout": "", "stderr": ""}
-        require_sandbox_command(inputs.get("create"))
+        require_sandbox_command(inputs)
         if "create" in inputs:
             outputs = await self._shell.run(request.urn, inputs["create"], inputs, outputs)
         return protocol.CreateResponse(identity, _state(request.properties, outputs))
@@ -88,7 +87,7 @@ class CommandProvider(protocol.Provider):
         inputs = plain_map(request.news)
         outputs = _previous(request.olds)
         command = inputs.get("update", inputs.get("create"))
-        require_sandbox_command(inputs.get("create"))
+        require_sandbox_command(inputs)
         if command is not None:
             outputs = await self._shell.run(request.urn, command, inputs, outputs)
         return protocol.UpdateResponse(_state(request.news, outputs))
@@ -96,7 +95,7 @@ class CommandProvider(protocol.Provider):
     async def delete(self, request: protocol.DeleteRequest) -> None:
         """Run the `delete` that the state holds, with the directory, variables and input that the state holds."""
         inputs = plain_map(request.properties)
-        require_sandbox_command(inputs.get("delete"))
+        require_sandbox_command(inputs)
         if "delete" in inputs:
             await self._shell.run(request.urn, inputs["delete"], inputs, _previous(request.properties))
 

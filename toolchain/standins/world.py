@@ -8,21 +8,29 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from toolchain.standins.server import PluginError
 
 ALLOW_VARIABLE = "PREFECT_FLY_ALLOW_STANDINS"
-_REAL_VERB = re.compile(r"-m ops \S+ .*--endpoints real\b")
+_VERB = re.compile(r"-m[\s\\]+ops\b")
+_REAL_WORLD = re.compile(r"--endpoints[\s\\=]+[\"']?real\b")
+_TEXTS = ("create", "update", "delete")
 
 
-def require_sandbox_command(text: object) -> None:
-    """Return when a Command's text is not of a real stack.
+def require_sandbox_command(inputs: Mapping[str, object]) -> None:
+    """Return when none of a Command's texts is of a real stack.
+
+    All of them count whatever is to be run: on destroy the first Commands to go have nothing to run, and refusing only
+    later ones would stop a rollback half-way, after secrets were deleted.
 
     Raises:
-        PluginError: it is, and nobody allowed it.
+        PluginError: one is, and nobody allowed it.
     """
-    if isinstance(text, str) and _REAL_VERB.search(text):
-        _refuse("command")
+    for text in map(inputs.get, _TEXTS):
+        if isinstance(text, str) and _VERB.search(text) and _REAL_WORLD.search(text):
+            _refuse("command", "a Command of this stack says `--endpoints real`")
 
 
 def require_loopback_registry(server: object) -> None:
@@ -32,23 +40,24 @@ def require_loopback_registry(server: object) -> None:
         PluginError: it is, and nobody allowed it.
     """
     if isinstance(server, str) and server and not _is_loopback(server):
-        _refuse("docker")
+        _refuse("docker", f"the image is for the registry {server}, which is not on this machine")
 
 
 def _is_loopback(server: str) -> bool:
-    host = re.sub(r"^https?://", "", server).partition("/")[0].rpartition(":")[0] or server
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+    authority = server.rpartition("://")[2].partition("/")[0]
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        # A bare IPv6 address has no brackets to tell it from a port.
+        host = authority if authority.count(":") > 1 and "[" not in authority else urlsplit(f"//{authority}").hostname
+        return ipaddress.ip_address(host or "").is_loopback
     except ValueError:
-        return False
+        host = authority.partition(":")[0].lower()
+        return host == "localhost" or host.endswith(".localhost")
 
 
-def _refuse(plugin: str) -> None:
+def _refuse(plugin: str, why: str) -> None:
     if os.environ.get(ALLOW_VARIABLE) != "1":
         raise PluginError(
-            f"could not use the stand-in for Pulumi's {plugin} plugin: the stack states endpoints: real. Install the "
-            "official Pulumi CLI, which brings the real plugins, open a new shell, and run the command again. Only to "
-            f"roll back where it cannot be installed: {ALLOW_VARIABLE}=1."
+            f"could not use the stand-in for Pulumi's {plugin} plugin: {why}, and a stand-in serves a sandbox only. "
+            "Install the official Pulumi CLI, which brings the real plugins, open a new shell, and run the command "
+            f"again. Only to roll back where it cannot be installed: {ALLOW_VARIABLE}=1."
         )

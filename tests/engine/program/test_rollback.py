@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+import toolchain
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
+from toolchain.places import BIN
 
 pytestmark = pytest.mark.engine
 
@@ -51,3 +55,20 @@ def test_a_workflow_run_is_followed_to_its_end_before_anything_is_removed(deploy
     assert deployment.sandbox.better_stack.monitors
     deployment.engine.destroy()
     assert deployment.app_names() == [captionacc.ORCHESTRATOR]
+
+
+def test_stand_ins_refuse_a_real_destroy_before_anything_is_undone(deployment: Deployment) -> None:
+    """A state of `--endpoints real` is not destroyed by stand-ins: refused at its first step, with every secret there."""
+    if toolchain.ensure().parent != BIN:
+        pytest.skip("an official CLI is on PATH, so no stand-in is in use")
+    deployment.engine.up()
+    real = deployment.engine.state().replace("--endpoints sandbox", "--endpoints real")
+    deployment.engine.restore({"version": 3, "deployment": json.loads(real)["checkpoint"]["latest"]})
+    seen = len(deployment.sandbox.journal())
+    with pytest.raises(Exception, match="could not use the stand-in for Pulumi's command plugin"):
+        deployment.engine.destroy()
+    assert deployment.changes(seen) == []
+    assert deployment.prefect_health() == "healthy"
+    assert deployment.github_secrets() >= deployment.ours
+    kinds = [resource["urn"].rpartition("::")[2] for resource in deployment.engine.resources()]
+    assert f"{captionacc.ORCHESTRATOR}-verify" in kinds

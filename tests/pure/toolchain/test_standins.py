@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.provider import CheckRequest, CreateRequest, DeleteRequest, UpdateRequest
 
 from toolchain.standins import buildkit, values, world
+from toolchain.standins.command import CommandProvider
 from toolchain.standins.context import Context
 from toolchain.standins.server import PluginError
 
@@ -120,31 +125,86 @@ def test_a_missing_dockerfile_is_a_sentence(folder: Path) -> None:
 
 
 REAL = "exec .venv/bin/python -m ops detach --endpoints real --by workflow"
+SANDBOX = REAL.replace("real", "sandbox")
+
+
+@pytest.mark.parametrize("text", [SANDBOX, "echo --endpoints real", "python -m opsworks --endpoints real", None, 1])
+def test_a_command_of_the_sandbox_or_of_somebody_else_is_run(text: object) -> None:
+    """Only a verb of a real stack is refused."""
+    world.require_sandbox_command({"create": text, "update": text, "delete": text})
 
 
 @pytest.mark.parametrize(
-    "text", ["exec .venv/bin/python -m ops detach --endpoints sandbox --by workflow", "echo --endpoints real", None, 1]
+    "text",
+    [
+        REAL,
+        "exec .venv/bin/python -m ops detach --by workflow \\\n  --endpoints real",
+        "set -e\nexec .venv/bin/python -m ops detach \\\n  --endpoints \\\n  real\n",
+        "--endpoints=real; python -m  ops detach",
+        "python -m ops --endpoints 'real' detach",
+    ],
 )
-def test_a_command_of_the_sandbox_or_of_somebody_else_is_run(text: object) -> None:
-    """Only a verb of a real stack is refused."""
-    world.require_sandbox_command(text)
+@pytest.mark.parametrize("key", ["create", "update", "delete"])
+def test_a_verb_of_a_real_stack_is_refused_wherever_it_stands(key: str, text: str) -> None:
+    """Over several lines, in any order and quoting, in each of the three texts."""
+    with pytest.raises(PluginError, match="a Command of this stack says `--endpoints real`, and a stand-in"):
+        world.require_sandbox_command({"create": SANDBOX, key: text})
+
+
+def test_every_operation_of_a_command_looks_at_all_of_its_texts() -> None:
+    """Creating, changing and deleting refuse a real stack by a text that they would not run themselves."""
+    provider = CommandProvider(no_log)
+    urn = "urn:pulumi:dev::project::command:local:Command::one"
+    for real in ("create", "update", "delete"):
+        inputs = {key: PropertyValue(REAL if key == real else ":") for key in ("create", "update", "delete")}
+        calls: list[Coroutine[Any, Any, Any]] = [
+            provider.check(CheckRequest(urn, {}, inputs, b"")),
+            provider.create(CreateRequest(urn, inputs, 0, preview=False)),
+            provider.update(UpdateRequest(urn, "one1", {}, inputs, 0, [], preview=False)),
+            provider.delete(DeleteRequest(urn, "one1", inputs, 0)),
+        ]
+        for call in calls:
+            with pytest.raises(PluginError, match="could not use the stand-in for Pulumi's command plugin"):
+                asyncio.run(call)
+
+
+async def no_log(urn: str, text: str, *, status: bool = False) -> None:
+    """Take a line."""
 
 
 def test_a_real_stack_is_refused_unless_somebody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sentence says what to install, and the one way past it for a rollback."""
+    """The sentence says what is real, what to install, and the one way past it for a rollback."""
     monkeypatch.delenv(world.ALLOW_VARIABLE, raising=False)
-    with pytest.raises(PluginError, match=r"endpoints: real\. Install the official Pulumi CLI.*ALLOW_STANDINS=1"):
-        world.require_sandbox_command(REAL)
-    with pytest.raises(PluginError, match="docker plugin"):
+    with pytest.raises(PluginError, match=r"sandbox only\. Install the official Pulumi CLI.*ALLOW_STANDINS=1"):
+        world.require_sandbox_command({"create": REAL})
+    with pytest.raises(PluginError, match="docker plugin: the image is for the registry registry.fly.io, which is not"):
         world.require_loopback_registry("registry.fly.io")
     monkeypatch.setenv(world.ALLOW_VARIABLE, "1")
-    world.require_sandbox_command(REAL)
+    world.require_sandbox_command({"create": REAL})
     world.require_loopback_registry("registry.fly.io")
 
 
 @pytest.mark.parametrize(
-    "server", ["127.0.0.1:5000", "localhost:5000", "http://127.0.0.1:5000", "[::1]:5000", "", None]
+    "server",
+    [
+        *("127.0.0.1", "127.0.0.1:5000", "http://127.0.0.1", "http://127.0.0.1:5000", "https://127.0.0.1:5000/v2/"),
+        *("localhost", "localhost:5000", "http://LOCALHOST", "registry.localhost:5000"),
+        *("::1", "[::1]", "[::1]:5000", "http://[::1]", "http://[::1]:5000", "", None),
+    ],
 )
 def test_a_registry_on_this_machine_is_the_sandboxs(server: object) -> None:
     """Images are pushed there by the stand-in."""
     world.require_loopback_registry(server)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        *("registry.fly.io", "https://registry.fly.io", "registry.fly.io:443", "docker.io", "10.0.0.1:5000", "[fd00::1]"),
+        *("127.0.0.1.example.com", "localhost.example.com", "127.0.0.1@example.com", "http://[::1", "::2", "0.0.0.0"),
+    ],
+)
+def test_a_registry_elsewhere_is_a_real_one(server: str) -> None:
+    """Names that only begin like this machine, and what is no address at all, are refused."""
+    with pytest.raises(PluginError, match="is not on this machine"):
+        world.require_loopback_registry(server)
