@@ -58,7 +58,7 @@ def test_a_workflow_run_is_followed_to_its_end_before_anything_is_removed(deploy
 
 
 def test_stand_ins_refuse_a_real_destroy_before_anything_is_undone(deployment: Deployment) -> None:
-    """A state of `--endpoints real` is not destroyed by stand-ins: refused at its first step, with every secret there."""
+    """A destroy of a state of `--endpoints real` ends at its first step: nothing is called, every secret is there."""
     if toolchain.ensure().parent != BIN:
         pytest.skip("an official CLI is on PATH, so no stand-in is in use")
     deployment.engine.up()

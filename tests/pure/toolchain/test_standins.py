@@ -177,7 +177,7 @@ def test_a_real_stack_is_refused_unless_somebody_says_so(monkeypatch: pytest.Mon
     monkeypatch.delenv(world.ALLOW_VARIABLE, raising=False)
     with pytest.raises(PluginError, match=r"sandbox only\. Install the official Pulumi CLI.*ALLOW_STANDINS=1"):
         world.require_sandbox_command({"create": REAL})
-    with pytest.raises(PluginError, match="docker plugin: the image is for the registry registry.fly.io, which is not"):
+    with pytest.raises(PluginError, match=r"docker plugin: the image is for the registry registry\.fly\.io, which"):
         world.require_loopback_registry("registry.fly.io")
     monkeypatch.setenv(world.ALLOW_VARIABLE, "1")
     world.require_sandbox_command({"create": REAL})
@@ -200,8 +200,8 @@ def test_a_registry_on_this_machine_is_the_sandboxs(server: object) -> None:
 @pytest.mark.parametrize(
     "server",
     [
-        *("registry.fly.io", "https://registry.fly.io", "registry.fly.io:443", "docker.io", "10.0.0.1:5000", "[fd00::1]"),
-        *("127.0.0.1.example.com", "localhost.example.com", "127.0.0.1@example.com", "http://[::1", "::2", "0.0.0.0"),
+        *("registry.fly.io", "https://registry.fly.io", "registry.fly.io:443", "docker.io", "10.0.0.1:5000"),
+        *("127.0.0.1.example.com", "localhost.example.com", "127.0.0.1@example.com", "http://[::1", "::2", "[fd00::1]"),
     ],
 )
 def test_a_registry_elsewhere_is_a_real_one(server: str) -> None:
