@@ -1,6 +1,6 @@
 """The image that docker/prefect's Dockerfile starts from: the official one, or a plain Debian with Python made here.
 
-The Dockerfile installs everything from its hashed lock, so any base with Python 3.11 and an init gives the same server.
+The Dockerfile installs everything from its hashed lock, so any base with Python 3.11 gives the same server.
 Where no image can be pulled, a base is made once by debootstrap and kept as an archive, from which an engine imports it
 in seconds. Certificate authorities this machine was told to trust (behind a proxy that inspects TLS) go in as well,
 or nothing could be installed on top.
@@ -27,11 +27,16 @@ from toolchain.progress import Step, run_step
 DOCKERFILE = ROOT / "docker" / "prefect" / "Dockerfile"
 LOCAL_TAG = "prefect-fly/base:bookworm-python3.11"
 _SUITE = "bookworm"
-_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates,tini"
+_PACKAGES = "python3,python3-venv,ca-certificates"
 _OWN_AUTHORITIES = Path("/usr/local/share/ca-certificates")
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _RECIPE_LABEL = "prefect-fly.base-recipe"
 _PULL_SECONDS = 600
+# As in the official slim images: nothing that only people read, nothing that apt can fetch again.
+_THROWN_AWAY = (
+    *("./var/cache/", "./var/lib/apt/lists/", "./var/log/", "./dev/", "./proc/", "./sys/"),
+    *("./usr/share/doc/", "./usr/share/man/", "./usr/share/locale/", "./usr/share/info/", "./usr/share/lintian/"),
+)
 
 
 def ensure_base(host: str | None = None) -> str:
@@ -66,7 +71,7 @@ def official_base(dockerfile: Path = DOCKERFILE) -> str:
 
 
 def base_archive() -> Path:
-    """The archive of a minimal Debian with Python 3.11, pip, venv and tini; made on first use, in about a minute."""
+    """The archive of a minimal Debian with Python 3.11 and venv; made on first use, in about a minute."""
     archive = KEEP / "base-image" / f"{_recipe()}.tar"
     if not archive.is_file():
         with exclusive("base-image"):
@@ -100,7 +105,7 @@ def _make(archive: Path) -> None:
 
 
 def _finish(root: Path, step: Step, log: Path) -> None:
-    """Make it look like the official base: `python` and `pip` work plainly; our own authorities are trusted."""
+    """Make it look like the official base: `python` works plainly; our own authorities are trusted."""
     for name in ("python", "python3.11"):
         link = root / "usr" / "local" / "bin" / name
         link.unlink(missing_ok=True)
@@ -114,8 +119,7 @@ def _finish(root: Path, step: Step, log: Path) -> None:
 
 
 def _worth_keeping(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    thrown_away = ("./var/cache/apt/archives/", "./var/lib/apt/lists/", "./dev/", "./proc/", "./sys/", "./var/log/")
-    return None if entry.name.startswith(thrown_away) and not entry.isdir() else entry
+    return None if entry.name.startswith(_THROWN_AWAY) and not entry.isdir() else entry
 
 
 def _import(client: docker.DockerClient, archive: Path, recipe: str) -> None:
@@ -148,7 +152,7 @@ def _pull(client: docker.DockerClient, reference: str) -> bool:
 
 
 def _recipe() -> str:
-    digest = hashlib.sha256(f"{_SUITE} {_PACKAGES} {_RECIPE_LABEL} 1".encode())
+    digest = hashlib.sha256(f"{_SUITE} {_PACKAGES} {_RECIPE_LABEL} 2".encode())
     for certificate in _own_authorities():
         digest.update(certificate.read_bytes())
     return digest.hexdigest()[:12]

@@ -93,6 +93,25 @@ def container(
         running.remove(force=True)
 
 
+def test_nothing_is_in_it_twice(engine: docker.DockerClient, image: str) -> None:
+    """The UI stands where it is served from and nowhere else, and no package brings its tests, pip or caches."""
+    site = "/opt/prefect-server/lib/python3.11/site-packages"
+    look = (
+        f"find {site}/prefect/server/ui {site}/prefect/server/ui-v2 -mindepth 1; "
+        "find /opt -type d \\( -name tests -o -name pip -o -name .cache \\)"
+    )
+    found = engine.containers.run(image, ["-c", look], entrypoint="/bin/sh", remove=True, network_disabled=True)
+    assert found.decode().split() == []
+
+
+def test_an_upgrade_of_our_own_code_pushes_little(engine: docker.DockerClient, image: str) -> None:
+    """Our code is the last layer, alone in it, and smaller than a megabyte."""
+    layers = [entry["Size"] for entry in engine.images.get(image).history() if entry["Size"]]
+    ours, packages, *_base = layers
+    assert 0 < ours < MEGABYTE
+    assert packages > 100 * ours
+
+
 def test_small_machine(engine: docker.DockerClient, image: str, fresh_database: str, tmp_path: Path) -> None:
     """Migrated in one container, served in another of 256 MB with 512 MB swap: fifty flow runs, the UI, a clean end."""
     program = Program(tmp_path, database_environment(fresh_database) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)})
