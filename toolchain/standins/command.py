@@ -16,7 +16,6 @@ from toolchain.standins.server import Log, PluginError, serve
 from toolchain.standins.shell import Shell
 from toolchain.standins.values import (
     Properties,
-    any_secret,
     differences,
     plain_map,
     replacing,
@@ -115,8 +114,8 @@ def _previous(state: Properties) -> dict[str, str]:
 
 
 def _state(inputs: Properties, outputs: dict[str, str]) -> dict[str, PropertyValue]:
-    secret = any_secret(inputs)
-    return {**inputs, **{key: wrap(text, secret=secret) for key, text in outputs.items()}}
+    # Not secret even where an input is: the real plugin passes secretness on to the output of the same name only.
+    return {**inputs, **{key: wrap(text) for key, text in outputs.items()}}
 
 
 def _foreseen(inputs: Properties) -> dict[str, PropertyValue]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,17 +54,14 @@ class DockerProvider(protocol.Provider):
             raise PluginError(f"could not check {request.name!r}: the stand-in plugin knows only {IMAGE_TYPE}.")
         inputs = {key: value for key, value in request.new_inputs.items() if value.value is not None}
         known = plain_map(inputs)
-        registry = known.get("registry")
-        require_loopback_registry(registry.get("server") if isinstance(registry, dict) else None)
-        _require_qualified(known)
+        _require_loopback(known)
+        if known.get("buildOnPreview", UNKNOWN) == UNKNOWN:
+            inputs["buildOnPreview"] = wrap(False)
         build = known.get("build") or {}
-        if not isinstance(build, dict):
-            return protocol.CheckResponse(inputs=inputs)
-        added = {"platform": build.get("platform") or f"linux/{_architecture()}"}
-        if UNKNOWN not in (build.get("context"), build.get("dockerfile")):
-            context = await asyncio.to_thread(_context, build)
-            added["contextDigest"] = await asyncio.to_thread(context.digest)
-        return protocol.CheckResponse(inputs={**inputs, "build": _with(inputs.get("build"), added)})
+        if isinstance(build, dict):
+            inputs["build"] = _with(inputs.get("build"), await asyncio.to_thread(_implied, build))
+        _require_qualified(known)
+        return protocol.CheckResponse(inputs=inputs)
 
     async def diff(self, request: protocol.DiffRequest) -> protocol.DiffResponse:
         """Any changed input is an update, but for the registry's user name and password."""
@@ -134,17 +132,45 @@ def _with(build: PropertyValue | None, added: Mapping[str, str]) -> PropertyValu
     return PropertyValue(merged, is_secret=build is not None and build.is_secret)
 
 
+def _implied(build: Mapping[str, Any]) -> dict[str, str]:
+    """What the real plugin adds to a build's inputs; paths and hash only where all of that is known by now."""
+    added = {"platform": build.get("platform") or f"linux/{_architecture()}"}
+    if UNKNOWN in (build.get("context"), build.get("dockerfile")):
+        return added
+    folder = build.get("context") or "."
+    dockerfile = build.get("dockerfile") or posixpath.normpath(posixpath.join(folder, "Dockerfile"))
+    context = Context(folder, dockerfile)
+    return {**added, "context": folder, "dockerfile": dockerfile, "contextDigest": context.digest()}
+
+
+def _require_loopback(inputs: Mapping[str, Any]) -> None:
+    """An image for a registry elsewhere, named as its registry or by its own name, is one of a real stack."""
+    server = _server(inputs)
+    if not server and not inputs.get("skipPush"):
+        server = _registry_in(str(inputs.get("imageName", "")))
+    if server != UNKNOWN:
+        require_loopback_registry(server)
+
+
 def _require_qualified(inputs: Mapping[str, Any]) -> None:
-    """An image that is pushed must name its registry, as `registry.example/app:tag` does."""
-    name = inputs.get("imageName", UNKNOWN)
-    if inputs.get("skipPush") or name == UNKNOWN:
-        return
-    first, slash, _ = str(name).partition("/")
-    if not slash or not ("." in first or ":" in first or first == "localhost"):
+    """An image that is pushed must name its registry, as `registry.example/app:tag` does, where no other input does."""
+    name = str(inputs.get("imageName", UNKNOWN))
+    if not inputs.get("skipPush") and not _server(inputs) and name != UNKNOWN and not _registry_in(name):
         raise PluginError(
-            f"could not use image name {name!r}: this provider requires all image names to be fully qualified, "
-            "such as docker.io/repository/image:tag."
+            "error: repository name must be canonical. This provider requires all image names to be fully qualified.\n"
+            "For example, if you are attempting to push to Dockerhub, prefix your image name with `docker.io`:\n\n"
+            "`docker.io/repository/image:tag`"
         )
+
+
+def _server(inputs: Mapping[str, Any]) -> str:
+    registry = inputs.get("registry")
+    return str(registry.get("server") or "") if isinstance(registry, dict) else ""
+
+
+def _registry_in(name: str) -> str:
+    first, slash, _ = name.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else ""
 
 
 def _architecture() -> str:

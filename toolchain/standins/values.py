@@ -30,23 +30,18 @@ def plain_map(properties: Properties) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def wrap(value: Any, *, secret: bool = False) -> PropertyValue:
-    """The property value of plain data, secret as a whole or not at all."""
+def wrap(value: Any) -> PropertyValue:
+    """The property value of plain data."""
     if isinstance(value, dict):
-        return PropertyValue({key: wrap(item) for key, item in value.items()}, is_secret=secret)
+        return PropertyValue({key: wrap(item) for key, item in value.items()})
     if isinstance(value, list):
-        return PropertyValue([wrap(item) for item in value], is_secret=secret)
-    return PropertyValue(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, secret)
+        return PropertyValue([wrap(item) for item in value])
+    return PropertyValue(float(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
 
 def unknown() -> PropertyValue:
     """What a preview answers for an output nobody can know yet."""
     return PropertyValue(UNKNOWN)
-
-
-def any_secret(properties: Properties) -> bool:
-    """Whether anything in there is marked secret."""
-    return any(value.contains_secret() for value in properties.values())
 
 
 def differences(old: Any, new: Any, path: str = "") -> dict[str, PropertyDiff]:

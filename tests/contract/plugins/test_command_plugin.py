@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -27,7 +28,8 @@ WITH_SECRET = f"""
     from pulumi_command import local
 
     inputs["environment"] = {{"CANARY": pulumi.Output.secret("{CANARY}")}}
-    command = local.Command("one", **inputs)
+    opts = pulumi.ResourceOptions(additional_secret_outputs=marked)
+    command = local.Command("one", **inputs, opts=opts)
     pulumi.export("stdout", command.stdout)
 """
 
@@ -186,9 +188,20 @@ def test_a_failing_update_keeps_the_old_inputs(stack: CliStack) -> None:
     assert stack.resource(COMMAND)["inputs"]["environment"] == {"A": "1"}
 
 
-def test_a_secret_input_makes_the_outputs_secret(stack: CliStack) -> None:
-    """A command that prints a secret variable leaves it nowhere in plain state, though its output holds it."""
-    stack.program(WITH_SECRET, inputs={"create": "echo $CANARY", "logging": "none"})
+def test_a_secret_input_does_not_make_the_outputs_secret(stack: CliStack) -> None:
+    """The secret variable itself is encrypted, but what a command prints of it stands in plain state, unless marked."""
+    inputs = {"create": "echo $CANARY; echo $CANARY >&2", "logging": "none"}
+    stack.program(WITH_SECRET, inputs=inputs, marked=None)
+    stack.up()
+    state = stack.resource(COMMAND)
+    assert CANARY not in json.dumps(state["inputs"])
+    assert (state["outputs"]["stdout"], state["outputs"]["stderr"]) == (CANARY, CANARY)
+
+
+def test_outputs_marked_secret_are_nowhere_in_plain(stack: CliStack) -> None:
+    """Marked, both outputs hold the secret and leave it neither in the state nor on the screen."""
+    inputs = {"create": "echo $CANARY; echo $CANARY >&2", "logging": "none"}
+    stack.program(WITH_SECRET, inputs=inputs, marked=["stdout", "stderr"])
     text = stack.up()
     assert stack.outputs()["stdout"] == CANARY
     assert CANARY not in stack.state()
