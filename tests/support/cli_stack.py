@@ -60,7 +60,17 @@ class CliStack:
 
     def cli(self, *arguments: str, expect: int | None = None) -> Run:
         """Run the CLI and wait for it."""
-        done = subprocess.run(
+        with self.start(*arguments) as process:
+            try:
+                text, _ = process.communicate(timeout=_TIMEOUT)
+            finally:
+                process.kill()
+        assert expect is None or process.returncode == expect, text
+        return Run(process.returncode, text)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the CLI and give its process, whose output is one pipe."""
+        return subprocess.Popen(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.folder,
             env={**self._environment, **self.variables},
@@ -68,11 +78,7 @@ class CliStack:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-            timeout=_TIMEOUT,
         )
-        assert expect is None or done.returncode == expect, done.stdout
-        return Run(done.returncode, done.stdout)
 
     def up(self, *arguments: str, expect: int = 0) -> str:
         """Run `up` without its preview and give what it printed."""

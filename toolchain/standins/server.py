@@ -7,6 +7,9 @@ so failures are aborted with exactly it. Everything else is the SDK's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -17,6 +20,8 @@ from pulumi.provider.experimental.provider import Provider
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
 
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at whether the engine is there."""
 _NO_LIMIT = [("grpc.max_receive_message_length", 400 * 1024 * 1024), ("grpc.max_send_message_length", -1)]
 
 
@@ -47,7 +52,9 @@ class EngineLog:
         if self._stub is None:
             self._stub = engine_pb2_grpc.EngineStub(grpc.aio.insecure_channel(self._address))
         line = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, ephemeral=status)
-        await self._stub.Log(line)
+        # An engine that is on its way out takes no more lines; what runs here goes on to its own end.
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await self._stub.Log(line)
 
 
 class _Servicer(ProviderServicer):
@@ -70,7 +77,7 @@ class _Servicer(ProviderServicer):
 
 
 def serve(argv: list[str], version: str, make: Callable[[Log], Provider]) -> None:
-    """Serve until the engine ends this process; prints the port, which is how the engine finds the plugin."""
+    """Serve until the engine ends this process or is gone; prints the port, by which the engine finds the plugin."""
     addresses = [argument for argument in argv if not argument.startswith("-")]
     if not addresses:
         sys.exit("could not serve the plugin: the engine starts it with its own address as argument.")
@@ -78,13 +85,30 @@ def serve(argv: list[str], version: str, make: Callable[[Log], Provider]) -> Non
 
 
 async def _serve(address: str, version: str, make: Callable[[Log], Provider]) -> None:
+    engine = os.getppid()
     server = grpc.aio.server(options=_NO_LIMIT)
-    servicer = _Servicer([], version, make(EngineLog(address)), engine_address=address)
+    provider = make(EngineLog(address))
+    servicer = _Servicer([], version, provider, engine_address=address)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)
-    await server.wait_for_termination()
+    await _until_told_to_end(engine)
+    await provider.cancel()
+    await server.stop(grace=None)
+    # A thread that waits for Docker would hold an ordinary exit up until its build is done.
+    os._exit(0)
+
+
+async def _until_told_to_end(engine: int) -> None:
+    """Return when the engine interrupts this process, or is gone: one that was killed cannot end its plugins."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    while not told.is_set() and os.getppid() == engine:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), _LOOK_EVERY)
 
 
 async def _or_abort(call: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any) -> Any:

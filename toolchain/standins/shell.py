@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -58,6 +59,9 @@ class Shell:
             )
         finally:
             self._running.discard(process)
+            if process.returncode is None:
+                # The engine went away, and this call with it.
+                _kill(process)
         if process.returncode != 0:
             raise PluginError(f"{_how(process.returncode)}: running {json.dumps(command)}:\n{together}")
         return {name: text.removesuffix("\n") for name, text in streams.items()}
@@ -65,7 +69,7 @@ class Shell:
     def kill_all(self) -> None:
         """Kill every command that is running, not what it started in turn; as the real plugin does."""
         for process in list(self._running):
-            process.kill()
+            _kill(process)
 
     async def _finish(
         self, process: asyncio.subprocess.Process, urn: str, given: str, shown: tuple[str, ...]
@@ -91,12 +95,10 @@ class Shell:
             if process.stdin is None:
                 return
             process.stdin.write(given.encode())
-            try:
+            # A command that does not read its input is none of our business.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 await process.stdin.drain()
                 process.stdin.close()
-            except (BrokenPipeError, ConnectionResetError):
-                # A command that does not read its input is none of our business.
-                pass
 
         if process.stdout is None or process.stderr is None:
             raise PluginError("could not read a command's output: it was started without pipes.")
@@ -105,6 +107,13 @@ class Shell:
         )
         streams = {"stdout": out.decode(errors="replace"), "stderr": err.decode(errors="replace")}
         return streams, b"".join(together).decode(errors="replace")
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    # It may have ended while its last lines are still being shown. An error here would be the answer to the engine's
+    # Cancel, and the engine would say that the plugin had "exited prematurely".
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 def _environment(inputs: Mapping[str, Any], previous: Mapping[str, str]) -> dict[str, str]:

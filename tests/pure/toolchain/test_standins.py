@@ -16,6 +16,7 @@ from toolchain.standins import buildkit, values, world
 from toolchain.standins.command import CommandProvider
 from toolchain.standins.context import Context
 from toolchain.standins.server import PluginError
+from toolchain.standins.shell import Shell
 
 
 def test_differences_are_named_by_property_path() -> None:
@@ -163,6 +164,29 @@ def test_every_operation_of_a_command_looks_at_all_of_its_texts() -> None:
         for call in calls:
             with pytest.raises(PluginError, match="could not use the stand-in for Pulumi's command plugin"):
                 asyncio.run(call)
+
+
+def test_a_command_that_has_just_ended_does_not_spoil_a_cancel() -> None:
+    """Its last lines are still being shown when all are killed: nothing is raised, and its output is whole."""
+
+    async def scene() -> dict[str, str]:
+        showing, shown = asyncio.Event(), asyncio.Event()
+
+        async def slow_log(urn: str, text: str, *, status: bool = False) -> None:
+            showing.set()
+            await shown.wait()
+
+        shell = Shell(slow_log)
+        running = asyncio.create_task(shell.run("urn", "echo last", {}, {}))
+        await showing.wait()
+        (process,) = shell._running
+        while process._transport._proc is not None:  # type: ignore[attr-defined]  # noqa: ASYNC110  there is no event
+            await asyncio.sleep(0)
+        shell.kill_all()
+        shown.set()
+        return await running
+
+    assert asyncio.run(scene()) == {"stdout": "last", "stderr": ""}
 
 
 async def no_log(urn: str, text: str, *, status: bool = False) -> None:
