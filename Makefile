@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast prove-real check demo demo-rollback demo-stop
+.PHONY: help setup test test-fast prove-real sweep check demo demo-rollback demo-stop
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-fast: setup ## the tests that need nothing but Python
 prove-real: setup ## Fly's contract tests against the API that CONTRACT_FLY_* name, with throw-away apps (docs/unproven.md)
 	@: "$${CONTRACT_FLY_MACHINES_URL:?docs/unproven.md says what to set}" "$${CONTRACT_FLY_TOKEN:?an org token}" "$${CONTRACT_FLY_ORG:?the slug of an organization}"
 	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest -v tests/contract/fly
+
+sweep: setup ## a fault at each call of each operation; hours, resumed where it was ended (docs/proof.md)
+	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m proof
 
 check: setup ## lint, format, types, house rules, workflows
 	@.venv/bin/ruff check .

@@ -1,0 +1,46 @@
+"""What people do with a stack, each from the state in which they do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from proof.stage import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One thing that people do.
+
+    Attributes:
+        prepare: brings a stack that is configured and not deployed to where it begins.
+        act: does it; run again after a failure, it goes on from there.
+        leaves: whether a stack is there afterwards.
+    """
+
+    prepare: Callable[[Stage], object]
+    act: Callable[[Stage], object]
+    leaves: bool = True
+
+
+def _up(stage: Stage) -> None:
+    stage.engine.up()
+
+
+def _deployed(**groups: object) -> Callable[[Stage], None]:
+    """Return what deploys the usual stack and then states these settings."""
+
+    def prepare(stage: Stage) -> None:
+        stage.engine.up()
+        stage.configure(**groups)
+
+    return prepare
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "up": Operation(prepare=lambda _stage: None, act=_up),
+    "rotate": Operation(prepare=_deployed(keys={"current": 2, "accepted": [1, 2]}), act=_up),
+    "resize": Operation(prepare=_deployed(vm={"memoryMb": 512}), act=_up),
+    "detach": Operation(prepare=_deployed(orchestrator={"connected": False}), act=_up),
+    "destroy": Operation(prepare=_deployed(), act=lambda stage: stage.engine.destroy(), leaves=False),
+}

@@ -1,0 +1,47 @@
+"""The calls of a run, with what differs from run to run taken out of their paths."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+_VARIABLE = re.compile(
+    r"(?<=/)("
+    r"[0-9a-f]{14}"  # a machine
+    r"|\d+"  # a run, a monitor
+    r"|\d+\.\d+\.\d+\.\d+|[0-9a-f]+:[0-9a-f:]+"  # an address
+    r")(?=/|$)"
+)
+_ANY = "{id}"
+
+
+@dataclass(frozen=True, order=True)
+class Route:
+    """One kind of call."""
+
+    service: str
+    method: str
+    path: str
+
+    @classmethod
+    def of(cls, call: Mapping[str, Any]) -> Route:
+        """Return the kind of a journal entry."""
+        return cls(call["service"], call["method"], _VARIABLE.sub(_ANY, call["path"]))
+
+    @property
+    def pattern(self) -> str:
+        """Return the regular expression that finds this kind of path, and no longer one."""
+        return f"^{re.escape(self.path).replace(re.escape(_ANY), '[^/]+')}$"
+
+    def __str__(self) -> str:
+        """Name it in a line."""
+        return f"{self.service} {self.method} {self.path}"
+
+
+def occurrences(journal: Iterable[Mapping[str, Any]]) -> dict[Route, int]:
+    """Return how often each kind of call was made; calls repeated in a row, as polls are, count once."""
+    return dict(Counter(route for route, _calls in groupby(map(Route.of, journal))))

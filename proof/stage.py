@@ -1,0 +1,132 @@
+"""A sandbox with light stand-ins, a stack in it, and what must hold there at any moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from pulumi import automation
+
+from sandbox import captionacc
+from sandbox.testing import Sandbox
+from tests.support.engine import PASSPHRASE, Engine
+from tests.support.stub_world import stack_config, stub_world
+
+_PASSWORD = "canary-of-the-database-5b1f"  # noqa: S105 - planted, and looked for
+_DATABASE = f"postgresql://prefect:{_PASSWORD}@127.0.0.1:5432/postgres"
+_SAMPLES_A_SECOND = 10
+_SECRETS_OF_OUTPUTS = ("uiLogin", "uiLogins")
+
+
+@dataclass
+class Stage:
+    """One world; `said` are the violations that were seen while it ran."""
+
+    sandbox: Sandbox
+    engine: Engine
+    said: list[str] = field(default_factory=list)
+
+    def configure(self, **groups: Any) -> None:
+        """State the settings, these groups merged into the usual ones."""
+        self.engine.set(stack_config(self.sandbox, **groups) | {"prefect-fly:databaseUrl": _DATABASE})
+
+    def survives(self, act: Callable[[], object]) -> bool:
+        """Run something that may fail; False when it did. A failure without a sentence is a violation."""
+        seen = len(self.engine.text())
+        try:
+            act()
+        except automation.CommandError:
+            if "could not" not in (text := self.engine.text()[seen:]) and "error:" not in text:
+                self.said.append("it failed without saying why")
+            if "Traceback" in text:
+                self.said.append("it failed with a traceback")
+            return False
+        return True
+
+    def signature(self) -> dict[str, Any]:
+        """Return what there is, without ids and ports, and without workflow runs that are over."""
+        status = self.sandbox.status()
+        apps = {
+            app["name"]: {
+                "machines": sorted((each["state"], each["image"]) for each in app["machines"]),
+                "addresses": len(app["ips"]),
+                "secrets": sorted(secret["name"] for secret in app["secrets"]),
+            }
+            for app in status["fly"]["apps"]
+        }
+        health = status["orchestrator"]["health"]
+        return {
+            "apps": apps,
+            "github": status["github"]["secrets"],
+            "monitors": [urlsplit(each["url"]).path for each in status["betterstack"]["monitors"]],
+            "orchestrator": health["components"]["prefect"] if health else None,
+            "running": [run["workflow"] for run in status["github"]["runs"] if run["status"] != "completed"],
+        }
+
+    def two_at_once(self) -> list[str]:
+        """Return the pairs of workflow runs that were in flight at the same time."""
+        runs = [run for repository in self.sandbox.github.repositories.values() for run in repository.runs]
+        ends = {run.id: run.updated_at if run.status == "completed" else float("inf") for run in runs}
+        return [
+            f"runs {one.id} and {other.id} were in flight together"
+            for one, other in combinations(sorted(runs, key=lambda run: run.created_at), 2)
+            if one.workflow_id == other.workflow_id and other.created_at < ends[one.id]
+        ]
+
+    def leaks(self) -> list[str]:
+        """Return the names of secrets whose values stand in what the engine printed."""
+        tokens = {name: value for name, value in self.sandbox.env().items() if name.endswith("_TOKEN")}
+        canaries = {"the database's password": _PASSWORD, "the passphrase": PASSPHRASE, **tokens, **self._logins()}
+        text = self.engine.text()
+        return [
+            f"{name} stands in the output"
+            for name, value in canaries.items()
+            if any(form in text for form in {value, quote(value, safe="")})
+        ]
+
+    def _logins(self) -> dict[str, str]:
+        outputs = self.engine.outputs() if self.engine.resources() else {}
+        logins = {name: str(outputs[name]) for name in _SECRETS_OF_OUTPUTS[:1] if outputs.get(name)}
+        return logins | {f"login {name}": str(value) for name, value in (outputs.get("uiLogins") or {}).items()}
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look ten times a second whether the orchestrator points at a server that is gone."""
+        over = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(over,), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watch.join()
+
+    def _watch(self, over: threading.Event) -> None:
+        url = f"{self.sandbox.edge_url(captionacc.ORCHESTRATOR)}/health"
+        while not over.wait(1 / _SAMPLES_A_SECOND):
+            # In this order: a server that is gone before the orchestrator is asked was gone too early.
+            app = self.sandbox.fly.state.apps.get(captionacc.SERVER)
+            gone = app is None or not app.live_machines
+            try:
+                health = requests.get(url, timeout=5).json()["components"]["prefect"] if gone else None
+            except (requests.RequestException, ValueError, KeyError):
+                continue
+            if health not in {None, "not_configured"}:
+                self.said.append(f'the server is gone, and the orchestrator says "{health}"')
+                return
+
+
+@contextmanager
+def stage(folder: Path) -> Iterator[Stage]:
+    """Make a world below `folder` with a stack that is configured and not deployed."""
+    with stub_world(folder / "sandbox") as sandbox:
+        made = Stage(sandbox, Engine(folder / "stack", sandbox.env()))
+        made.configure()
+        yield made

@@ -1,0 +1,136 @@
+"""One fault at each call of an operation: the run with it, a run without it, and what must hold afterwards.
+
+A clean run gives the calls and the final state. Then, for the first and the last occurrence of each kind of call and
+for each fault: the operation meets the fault; if that made it fail, it is run again without it, and goes through; the
+final state is the clean run's; a preview is empty; no secret was printed; the orchestrator never pointed at a server
+that was gone; two workflow runs were never in flight at once.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from proof.faults import FAULTS
+from proof.operations import OPERATIONS
+from proof.routes import Route, occurrences
+from proof.stage import Stage, stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One fault at one call; `after` is how many calls of that kind pass first."""
+
+    operation: str
+    route: Route
+    after: int
+    fault: str
+
+    @property
+    def name(self) -> str:
+        """Return what tells it from every other case."""
+        return f"{self.operation} | {self.route} #{self.after + 1} | {self.fault}"
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What came of a case.
+
+    Attributes:
+        hits: calls that met the fault; 0 where this run made fewer calls of the kind than the clean one.
+        survived: whether the operation went through in spite of it.
+        violations: what did not hold; empty when all is well.
+        seconds: how long it took.
+    """
+
+    name: str
+    hits: int
+    survived: bool
+    violations: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the file of results."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clean:
+    """A run without a fault: its calls and its end."""
+
+    routes: dict[Route, int]
+    signature: dict[str, Any]
+
+
+@contextmanager
+def _prepared(operation: str) -> Iterator[Stage]:
+    folder = Path(tempfile.mkdtemp(prefix="prefect-fly-proof-"))
+    try:
+        with stage(folder) as made:
+            OPERATIONS[operation].prepare(made)
+            yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clean_run(operation: str) -> Clean:
+    """Run an operation without a fault."""
+    with _prepared(operation) as made:
+        before = len(made.sandbox.journal())
+        OPERATIONS[operation].act(made)
+        return Clean(routes=occurrences(made.sandbox.journal()[before:]), signature=made.signature())
+
+
+def cases(operation: str, clean: Clean) -> list[Case]:
+    """Return every case of an operation: first and last occurrence of each kind of call, each fault."""
+    return [
+        Case(operation=operation, route=route, after=after, fault=fault)
+        for route, count in sorted(clean.routes.items())
+        for after in sorted({0, count - 1})
+        for fault in FAULTS
+    ]
+
+
+def chosen(every: list[Case], count: int, seed: int) -> list[Case]:
+    """Return some of them, the same for the same seed."""
+    return random.Random(seed).sample(every, min(count, len(every)))  # noqa: S311 - a choice of tests
+
+
+def run_case(case: Case, clean: Clean) -> Outcome:
+    """Play one case from an empty world to its end."""
+    began = time.monotonic()
+    operation = OPERATIONS[case.operation]
+    with _prepared(case.operation) as made:
+        faults = made.sandbox.faults(case.route.service)
+        fault = faults.add(case.route.method, case.route.pattern, skip=case.after, **FAULTS[case.fault])
+        with made.watched():
+            survived = made.survives(lambda: operation.act(made))
+            faults.clear()
+            if not survived and not made.survives(lambda: operation.act(made)):
+                made.said.append(f"the run without the fault failed: {_last_error(made)}")
+        if operation.leaves and not made.survives(lambda: made.engine.preview(expect_no_changes=True)):
+            made.said.append("the preview afterwards is not empty")
+        if not operation.leaves and made.engine.resources():
+            made.said.append("the state still holds resources")
+        if (found := made.signature()) != clean.signature:
+            made.said.append(f"the end differs: {_difference(clean.signature, found)}")
+        violations = [*made.said, *made.two_at_once(), *made.leaks()]
+        seconds = round(time.monotonic() - began, 1)
+        return Outcome(name=case.name, hits=fault.hits, survived=survived, violations=violations, seconds=seconds)
+
+
+def _last_error(made: Stage) -> str:
+    lines = [line.strip() for line in made.engine.text().splitlines() if "could not" in line or "error:" in line]
+    return lines[-1] if lines else "it said nothing"
+
+
+def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
+    parts = [f"{key} is {found[key]!r}, not {expected[key]!r}" for key in expected if found[key] != expected[key]]
+    return "; ".join(parts)

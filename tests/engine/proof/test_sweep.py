@@ -1,0 +1,74 @@
+"""A few cases of the fault sweep (`make sweep` runs all of them), and that each of its checks can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from pulumi import automation
+
+from proof.stage import Stage, stage
+from proof.sweep import Clean, cases, chosen, clean_run, run_case
+from sandbox import captionacc
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Stage]:
+    with stage(tmp_path) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("operation", "count"), [("up", 3), ("destroy", 2)])
+def test_some_faults_leave_nothing_wrong(operation: str, count: int) -> None:
+    """Cases chosen by a fixed seed: the operation goes through in the end, and everything holds."""
+    clean = clean_run(operation)
+    for case in chosen(cases(operation, clean), count, seed=3):
+        outcome = run_case(case, clean)
+        assert not outcome.violations, outcome
+
+
+def test_a_world_that_ends_otherwise_is_a_violation() -> None:
+    """The control of the comparison: a clean run that knew another end."""
+    clean = clean_run("up")
+    other = Clean(routes=clean.routes, signature={**clean.signature, "github": ["SOMETHING_ELSE"]})
+    (case,) = chosen(cases("up", clean), 1, seed=3)
+    (violation,) = run_case(case, other).violations
+    assert violation.startswith("the end differs: github is [")
+
+
+def test_a_server_that_goes_too_early_is_seen(made: Stage) -> None:
+    """The control of the watch: the server's app vanishes while the orchestrator uses it."""
+    made.engine.up()
+    apps = made.sandbox.fly.state.apps
+    with made.watched():
+        app = apps.pop(captionacc.SERVER)
+        while not made.said:
+            made.sandbox.status()
+    apps[captionacc.SERVER] = app  # so that its machine is ended with the sandbox
+    assert made.said[0].startswith("the server is gone, and the orchestrator says")
+
+
+def test_a_printed_secret_is_found(made: Stage) -> None:
+    """The control of the search: a password in clear, another in a URL's spelling."""
+    assert made.leaks() == []
+    made.engine.output.append("… canary-of-the-database-5b1f …")
+    made.engine.output.append(quote(made.sandbox.env()["GITHUB_TOKEN"], safe=""))
+    assert made.leaks() == ["the database's password stands in the output", "GITHUB_TOKEN stands in the output"]
+
+
+def test_a_failure_without_a_sentence_is_a_violation(made: Stage) -> None:
+    """The control of the sentences: bad settings fail with one, something else without."""
+    made.engine.set({"prefect-fly:fly": {}})
+    assert not made.survives(made.engine.up)
+    assert made.said == []
+
+    def silent() -> None:
+        made.engine.output.append("Traceback (most recent call last):")
+        raise automation.CommandError(automation.CommandResult(stdout="", stderr="", code=1))
+
+    assert not made.survives(silent)
+    assert made.said == ["it failed without saying why", "it failed with a traceback"]

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from proof.routes import Route, occurrences
+
+
+def call(path: str, method: str = "GET") -> dict[str, object]:
+    return {"service": "fly", "method": method, "path": path, "status": 200, "time": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v1/apps/shop/machines/36b1ef8d194b3c/start", "/v1/apps/shop/machines/{id}/start"),
+        ("/repos/captionacc/captionacc/actions/runs/1005", "/repos/captionacc/captionacc/actions/runs/{id}"),
+        ("/v1/apps/shop/ip_assignments/66.241.125.7", "/v1/apps/shop/ip_assignments/{id}"),
+        ("/v1/apps/shop/ip_assignments/2a09:8280:1::d4bb:3609:5039", "/v1/apps/shop/ip_assignments/{id}"),
+        ("/v1/apps/shop-2/secrets", "/v1/apps/shop-2/secrets"),
+    ],
+)
+def test_what_differs_from_run_to_run_is_taken_out(path: str, kind: str) -> None:
+    """Two runs make the same kinds of calls, and a kind's pattern finds its own calls and no longer ones."""
+    route = Route.of(call(path))
+    assert route.path == kind
+    assert re.search(route.pattern, path)
+    assert not re.search(route.pattern, f"{path}/more")
+
+
+def test_calls_in_a_row_count_once() -> None:
+    """Polls are one occurrence; the same call later is another."""
+    made = [call("/a"), call("/a"), call("/a"), call("/b"), call("/a")]
+    assert occurrences(made) == {Route("fly", "GET", "/a"): 2, Route("fly", "GET", "/b"): 1}
