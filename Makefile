@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast prove-real sweep check demo demo-rollback demo-stop
+.PHONY: help setup test test-fast test-plugins prove-real sweep check demo demo-rollback demo-stop
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,11 @@ test: setup check ## all set-up, the checks and every test
 
 test-fast: setup ## the tests that need nothing but Python
 	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest -n 2 -q tests/pure
+
+test-plugins: ## the plugins' contract tests with the official CLI on PATH and the real plugins, which it downloads
+	@$(PYTHON) -m toolchain official
+	@$(PYTHON) -m toolchain setup
+	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest -v tests/contract/plugins
 
 prove-real: setup ## Fly's contract tests against the API that CONTRACT_FLY_* name, with throw-away apps (docs/unproven.md)
 	@: "$${CONTRACT_FLY_MACHINES_URL:?docs/unproven.md says what to set}" "$${CONTRACT_FLY_TOKEN:?an org token}" "$${CONTRACT_FLY_ORG:?the slug of an organization}"

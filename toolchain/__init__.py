@@ -13,7 +13,7 @@ from toolchain import gobuild, pins, plugins, pulumi_cli
 from toolchain.errors import NoBuilderError, ToolchainError
 from toolchain.places import BIN, PULUMI_HOME, VENV
 
-__all__ = ["NoBuilderError", "ToolchainError", "ensure", "pulumi_env", "stale_variables"]
+__all__ = ["NoBuilderError", "ToolchainError", "ensure", "pulumi_env"]
 
 
 def ensure() -> Path:
@@ -36,25 +36,16 @@ def pulumi_env() -> dict[str, str]:
     """What to add to the environment of a process that runs `pulumi`; makes Pulumi ready first.
 
     The virtual environment's bin comes first on PATH (the built language host finds Python there and nowhere else).
-    PULUMI_HOME and the plugin settings are set only for a built toolchain; a backend is never chosen here.
+    PULUMI_HOME and the plugin settings are set for a built toolchain, and set back for an official CLI in a shell that
+    has them from a built one; a backend is never chosen here.
     """
     built = ensure().parent == BIN
-    theirs = pulumi_cli.path_without_ours(os.environ.get("PATH", ""))
+    theirs = pulumi_cli.path_without_built(os.environ.get("PATH", ""))
     folders = [str(VENV / "bin"), *([str(BIN)] if built else []), theirs]
     env = {"PATH": os.pathsep.join(folders), "VIRTUAL_ENV": str(VENV), "PULUMI_SKIP_UPDATE_CHECK": "1"}
     if built:
-        env |= {"PULUMI_HOME": str(PULUMI_HOME), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
-    return env
-
-
-def stale_variables() -> list[str]:
-    """Return the variables of a built toolchain that a shell still has although an installed CLI is used by now.
-
-    With them the installed CLI would load the stand-ins instead of its own plugins.
-    """
-    if ensure().parent == BIN or os.environ.get("PULUMI_HOME") != str(PULUMI_HOME):
-        return []
-    return ["PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"]
+        return env | {"PULUMI_HOME": str(PULUMI_HOME), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
+    return env | pulumi_cli.environment_without_built()
 
 
 def _point(link: Path, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m toolchain setup | install | env | which | run`; `setup` runs on a bare Python 3.11."""
+"""`python -m toolchain setup | install | env | official | which | run`; `setup` runs on a bare Python 3.11."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import toolchain
 from toolchain import prefect_env, progress, virtual_env
 from toolchain.errors import ToolchainError
+from toolchain.official import require_official_plugins
 
 
 def main(argv: list[str]) -> int:
@@ -19,6 +20,7 @@ def main(argv: list[str]) -> int:
     verbs.add_parser("setup", help="make .venv, Prefect's environment and what install makes")
     verbs.add_parser("install", help="find or build the Pulumi CLI and its plugins")
     verbs.add_parser("env", help="print the export lines of a shell in which plain `pulumi` works")
+    verbs.add_parser("official", help="install the real plugins with the official CLI on PATH")
     verbs.add_parser("which", help="print the path of the Pulumi CLI in use")
     run = verbs.add_parser("run", help="run a program in the environment that env prints")
     run.add_argument("program", nargs=argparse.REMAINDER)
@@ -46,10 +48,13 @@ def _install() -> int:
 
 
 def _env() -> int:
-    for name in toolchain.stale_variables():
-        print(f"unset {name}")
     for name, value in toolchain.pulumi_env().items():
         print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def _official() -> int:
+    print(f"pulumi: {require_official_plugins()}")
     return 0
 
 
@@ -60,14 +65,13 @@ def _which() -> int:
 
 def _run(program: list[str]) -> int:
     if program:
-        stale = toolchain.stale_variables()
-        env = {name: value for name, value in os.environ.items() if name not in stale} | toolchain.pulumi_env()
+        env = {**os.environ, **toolchain.pulumi_env()}
         os.execvpe(program[0], program, env)  # noqa: S606  replaces this process, so signals reach the program itself
     print("could not run: name a program, as in `python -m toolchain run pulumi preview`.", file=sys.stderr)
     return 2
 
 
-_VERBS = {"setup": _setup, "install": _install, "env": _env, "which": _which}
+_VERBS = {"setup": _setup, "install": _install, "env": _env, "official": _official, "which": _which}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

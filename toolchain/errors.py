@@ -3,6 +3,7 @@
 ToolchainError
 ├── NoBuilderError            neither a fitting `pulumi` nor `go` on PATH
 ├── UnsupportedPlatformError  not one of the platforms in pins.SUPPORTED_PLATFORMS
+├── NotOfficialError          the real plugins were to be tested, and what was found is built here
 ├── BuildFailedError          a compiler, pip or the CLI said no; carries the last lines of its output
 └── EngineUnavailableError    no Docker engine could be started or reached
 """
@@ -20,6 +21,10 @@ class NoBuilderError(ToolchainError):
 
 class UnsupportedPlatformError(ToolchainError):
     """This operating system or processor is not among the stated ones."""
+
+
+class NotOfficialError(ToolchainError):
+    """The official CLI or its plugins were asked for, and there are none."""
 
 
 class BuildFailedError(ToolchainError):

@@ -13,7 +13,9 @@ from toolchain.errors import BuildFailedError
 from toolchain.locks import exclusive
 from toolchain.places import PULUMI_HOME, SCRATCH, SOURCES, VENV_PYTHON
 
-_STANDINS = {"command": pins.COMMAND_PLUGIN, "docker": pins.DOCKER_PLUGIN}
+STANDINS = {"command": pins.COMMAND_PLUGIN, "docker": pins.DOCKER_PLUGIN}
+"""What there are stand-ins for, at the versions that they stand in for."""
+_SCRIPT_BYTES = 4096
 
 
 def install_all(pulumi: Path) -> None:
@@ -21,23 +23,33 @@ def install_all(pulumi: Path) -> None:
     with exclusive("plugins"):
         github = gobuild.build(pins.GITHUB) / pins.GITHUB.binary
         _install(pulumi, "github", pins.GITHUB_PLUGIN, github, stamp=github.parent.name)
-        for name, version in _STANDINS.items():
+        for name, version in STANDINS.items():
             launcher = _write_launcher(name)
             _install(pulumi, name, version, launcher, stamp=hashlib.sha256(launcher.read_bytes()).hexdigest())
 
 
-def plugin_folder(name: str, version: str) -> Path:
+def plugin_folder(name: str, version: str, home: Path = PULUMI_HOME) -> Path:
     """Where the engine looks for that plugin."""
-    return PULUMI_HOME / "plugins" / f"resource-{name}-v{version}"
+    return home / "plugins" / f"resource-{name}-v{version}"
 
 
 def _write_launcher(name: str) -> Path:
     """A stand-in runs from this checkout's sources and virtual environment, so only its address is installed."""
     launcher = SCRATCH / f"pulumi-resource-{name}"
     launcher.parent.mkdir(parents=True, exist_ok=True)
-    launcher.write_text(f"#!/bin/sh\nexec '{VENV_PYTHON}' -u '{SOURCES / 'standins' / 'run.py'}' {name} \"$@\"\n")
+    launcher.write_text(launcher_text(name))
     launcher.chmod(0o755)
     return launcher
+
+
+def launcher_text(name: str) -> str:
+    """The script that is a stand-in's whole plugin."""
+    return f"#!/bin/sh\nexec '{VENV_PYTHON}' -u '{SOURCES / 'standins' / 'run.py'}' {name} \"$@\"\n"
+
+
+def is_standin(plugin: Path) -> bool:
+    """Whether a plugin is such a script, of this checkout or another."""
+    return b"/standins/run.py" in plugin.read_bytes()[:_SCRIPT_BYTES]
 
 
 def _install(pulumi: Path, name: str, version: str, binary: Path, *, stamp: str) -> None:

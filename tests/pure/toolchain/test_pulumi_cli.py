@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 import toolchain
-from toolchain import pins, places, pulumi_cli
-from toolchain.errors import NoBuilderError
+from toolchain import pins, places, plugins, pulumi_cli
+from toolchain.errors import NoBuilderError, ToolchainError
+from toolchain.official import require_official_plugins
 
 
 @pytest.mark.parametrize("version", ["v3.259.0", "3.260.1", "v3.999.0\n", "v3.259.0+dirty"])
@@ -72,7 +73,27 @@ def test_the_build_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_our_own_build_is_not_an_installed_cli() -> None:
     """What this toolchain puts on PATH is left out of the search, and nothing else is."""
     path = os.pathsep.join(["/usr/bin", str(places.BIN), "/bin"])
-    assert pulumi_cli.path_without_ours(path) == os.pathsep.join(["/usr/bin", "/bin"])
+    assert pulumi_cli.path_without_built(path) == os.pathsep.join(["/usr/bin", "/bin"])
+
+
+def other_checkout(tmp_path: Path) -> Path:
+    """The folder that `toolchain/env.sh` of another checkout puts on PATH."""
+    engine = fake_pulumi(tmp_path / "other" / ".toolchain" / "builds" / "engine-0", "3.259.0")
+    folder = tmp_path / "other" / ".toolchain" / "bin"
+    folder.mkdir()
+    (folder / "pulumi").symlink_to(engine)
+    return folder
+
+
+def test_another_checkouts_build_is_not_an_installed_cli(tmp_path: Path) -> None:
+    """Neither its folder on PATH nor a link to it elsewhere is taken; the official one behind them is."""
+    built = other_checkout(tmp_path)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "pulumi").symlink_to(built / "pulumi")
+    assert pulumi_cli.fitting_pulumi(f"{built}:{linked}:/usr/bin:/bin") is None
+    official = fake_pulumi(tmp_path / "official", "3.300.0")
+    assert pulumi_cli.fitting_pulumi(f"{built}:{linked}:{tmp_path}/official:/usr/bin:/bin") == official
 
 
 def test_with_neither_pulumi_nor_go_one_sentence_says_what_to_install(
@@ -93,6 +114,7 @@ def test_a_found_cli_gets_no_home_of_ours(tmp_path: Path, monkeypatch: pytest.Mo
     """With an installed CLI only PATH and the update check are touched; its plugins stay its own."""
     fake_pulumi(tmp_path / "bin", "3.300.0")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.delenv("PULUMI_HOME", raising=False)
     env = toolchain.pulumi_env()
     assert set(env) == {"PATH", "VIRTUAL_ENV", "PULUMI_SKIP_UPDATE_CHECK"}
     assert env["PATH"].split(os.pathsep)[0] == str(places.VENV / "bin")
@@ -104,12 +126,94 @@ def test_the_environment_never_chooses_a_backend(monkeypatch: pytest.MonkeyPatch
     assert not {"PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_ACCESS_TOKEN"} & set(toolchain.pulumi_env())
 
 
-def test_an_installed_cli_does_not_inherit_the_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A built toolchain's variables stay in its shell; once a CLI is installed they go, and others' stay."""
-    monkeypatch.setattr(toolchain, "ensure", lambda: places.BIN / "pulumi")
-    monkeypatch.setenv("PULUMI_HOME", str(places.PULUMI_HOME))
-    assert toolchain.stale_variables() == []
-    monkeypatch.setattr(toolchain, "ensure", lambda: Path("/usr/local/bin/pulumi"))
-    assert toolchain.stale_variables() == ["PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"]
+@pytest.mark.parametrize("checkout", ["here", "elsewhere"])
+def test_an_installed_cli_does_not_inherit_the_stand_ins(
+    checkout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shell that env.sh of this or another checkout set up, an official CLI gets its own home and may download."""
+    built = other_checkout(tmp_path)
+    home = places.PULUMI_HOME if checkout == "here" else built.parent / "pulumi-home"
+    fake_pulumi(tmp_path / "official", "3.300.0")
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("PULUMI_HOME", str(home))
+    monkeypatch.setenv("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
+    monkeypatch.setenv("PATH", f"{built}:{tmp_path}/official:/usr/bin:/bin")
+    env = toolchain.pulumi_env()
+    assert env["PULUMI_HOME"] == str(tmp_path / "me" / ".pulumi")
+    assert env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "false"
+    assert ".toolchain" not in env["PATH"]
     monkeypatch.setenv("PULUMI_HOME", "/home/somebody/.pulumi")
-    assert toolchain.stale_variables() == []
+    assert not {name for name in toolchain.pulumi_env() if name.startswith("PULUMI_") and "SKIP" not in name}
+
+
+def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, plugin: bytes) -> Path:
+    """A CLI that looks official, with the two plugins in the home of its user; gives the log of what it was asked."""
+    pulumi = fake_pulumi(tmp_path / "official", "3.300.0")
+    log = tmp_path / "asked"
+    pulumi.write_text(f'#!/bin/sh\n[ "$1" = version ] && exec echo v3.300.0\necho "$@" >> {log}\n')
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.delenv("PULUMI_HOME", raising=False)
+    monkeypatch.delenv(pulumi_cli.CHOICE_VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}/official:/usr/bin:/bin")
+    for name, version in (("command", pins.COMMAND_PLUGIN), ("docker", pins.DOCKER_PLUGIN)):
+        binary = tmp_path / "me" / ".pulumi" / "plugins" / f"resource-{name}-v{version}" / f"pulumi-resource-{name}"
+        binary.parent.mkdir(parents=True)
+        binary.write_bytes(plugin)
+    return log
+
+
+def test_the_suites_for_real_plugins_ask_the_official_cli_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an official CLI both plugins are installed at the pinned version, and nothing else is asked."""
+    log = official(tmp_path, monkeypatch, plugin=b"\x7fELF and so on")
+    assert require_official_plugins() == tmp_path / "official" / "pulumi"
+    assert log.read_text().splitlines() == [
+        f"plugin install resource command {pins.COMMAND_PLUGIN}",
+        f"plugin install resource docker {pins.DOCKER_PLUGIN}",
+    ]
+
+
+def test_the_suites_for_real_plugins_refuse_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in that somebody installed for the official CLI is seen: the suites would only prove themselves."""
+    official(tmp_path, monkeypatch, plugin=plugins.launcher_text("command").encode())
+    with pytest.raises(ToolchainError, match=r"plugin command at .* is a stand-in; remove that folder\.$"):
+        require_official_plugins()
+
+
+def test_the_suites_for_real_plugins_say_what_a_failed_download_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the plugins cannot be downloaded, the CLI's last words are in the sentence, and how to see them all."""
+    official(tmp_path, monkeypatch, plugin=b"")
+    (tmp_path / "official" / "pulumi").write_text(
+        '#!/bin/sh\n[ "$1" = version ] && exec echo v3.300.0\necho no route; echo all failed >&2; exit 1\n'
+    )
+    with pytest.raises(ToolchainError, match=r"^could not install plugin command 1\.2\.1: all failed\. Run `"):
+        require_official_plugins()
+
+
+def test_the_suites_for_real_plugins_need_to_see_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CLI that keeps its plugins elsewhere is not trusted: what cannot be looked at may be a stand-in."""
+    official(tmp_path, monkeypatch, plugin=b"\x7fELF")
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "empty"))
+    with pytest.raises(ToolchainError, match=r"is not at .*/empty/plugins/.*; set PULUMI_HOME\.$"):
+        require_official_plugins()
+
+
+@pytest.mark.parametrize("found", ["nothing", "built", "asked for the build"])
+def test_the_suites_for_real_plugins_refuse_a_cli_that_is_not_official(
+    found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence says that there is none on PATH; a built one and one that is to be ignored do not count."""
+    official(tmp_path, monkeypatch, plugin=b"\x7fELF")
+    path = {"nothing": "/usr/bin:/bin", "built": f"{other_checkout(tmp_path)}:/usr/bin:/bin"}
+    monkeypatch.setenv("PATH", path.get(found, os.environ["PATH"]))
+    if found == "asked for the build":
+        monkeypatch.setenv(pulumi_cli.CHOICE_VARIABLE, "build")
+    with pytest.raises(ToolchainError) as caught:
+        require_official_plugins()
+    assert str(caught.value) == (
+        "could not test the real plugins: no official Pulumi CLI >=3.259.0 <4.0.0 is on PATH (one that was built here "
+        "does not count); install it, open a new shell without PREFECT_FLY_TOOLCHAIN, and run this again."
+    )

@@ -52,7 +52,7 @@ def test_plain_sh_elsewhere_says_what_to_do(tmp_path: Path) -> None:
 def test_make_help_names_every_target() -> None:
     """`make` alone shows one line for each thing a person can do."""
     text = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "test", "test-fast", "check", "demo", "demo-rollback", "demo-stop"):
+    for target in ("setup", "test", "test-fast", "test-plugins", "check", "demo", "demo-rollback", "demo-stop"):
         assert f"make {target} " in text
 
 
