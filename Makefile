@@ -8,10 +8,10 @@ COVERAGE := --cov --cov-report=term:skip-covered
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast test-plugins prove-real sweep check demo demo-rollback demo-stop
+.PHONY: help setup test test-fast test-plugins prove-real sweep check check-monitoring demo demo-rollback demo-stop
 
 help: ## show these lines
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv, the Pulumi CLI and its plugins ready (does nothing when they are)
 	@$(PYTHON) -m toolchain setup
@@ -40,6 +40,9 @@ check: setup ## lint, format, types, house rules, workflows
 	@.venv/bin/mypy .
 	@$(VENV_PYTHON) -m toolchain.house
 	@$(VENV_PYTHON) -m toolchain.workflows
+
+check-monitoring: ## the alert rules and their tests, with promtool, which is built first (about 3 minutes, once)
+	@$(PYTHON) -m toolchain.monitoring
 
 demo: setup ## deploy a real Prefect server into the sandbox and show what came of it
 	@$(VENV_PYTHON) -m sandbox.demo up

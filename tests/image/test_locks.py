@@ -57,7 +57,8 @@ def test_open_surface(server: Program, path: str) -> None:
         "/api/./health", "//api/version",
         "/./api/version", "/x/../api/version", "/%61pi/version", "/%2561pi/version", "/api%2fversion", "/API/version",
         "/api\\version", "/docs", "/docs/", "/%64ocs", "//docs", "/./docs", "/docs%2f", "/openapi.json", "/redoc",
-        "/docs/oauth2-redirect", "/gate/keys", "/gate/", "/api/variables/name/system-health", "/api/x/api/health",
+        "/docs/oauth2-redirect", "/gate/keys", "/gate/status", "/gate/",
+        "/api/variables/name/system-health", "/api/x/api/health",
     ],
 )  # fmt: skip
 def test_closed_surface(server: Program, path: str) -> None:

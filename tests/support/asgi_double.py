@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from prefect_server.asgi import Message, Receive, Scope, Send, header_values
 from prefect_server.counters import Counters
 from prefect_server.gate import Gate, SelfCheck
 from prefect_server.keys import KeyRing, sha256
+from prefect_server.observing import CouldNotAskError, Observer
 from prefect_server.self_check import Exchange, check_gate, check_inner
 from prefect_server.surface import Surface
 
@@ -67,6 +69,11 @@ class Inner:
             await send({"type": "websocket.close", "code": 1008})
 
 
+async def no_database() -> Mapping[str, object]:
+    """A database that does not answer."""
+    raise CouldNotAskError("ConnectionRefusedError")
+
+
 async def whole_check(gate: Gate) -> None:
     """The self-check as `serve` runs it."""
     await check_inner(gate.app, AUTH_STRING)
@@ -82,6 +89,7 @@ def make_gate(inner: Inner, *, self_check: SelfCheck = whole_check, opened: bool
         auth_string=AUTH_STRING,
         surface=Surface(CLOSED),
         counters=Counters(ring.names),
+        observer=Observer(no_database, lambda: None, version="3.8.8"),
         self_check=self_check,
     )
     gate.opened = opened

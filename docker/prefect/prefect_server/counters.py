@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from prefect_server.observing import Timings
+
 logger = logging.getLogger("prefect_fly.gate")
 
 PREFECT_CLIENT = re.compile(rb"prefect/(\d+\.\d+[\w.+-]{0,40})")
@@ -43,6 +45,7 @@ class Counters:
         self.started_at = clock()
         self.by_name = {name: KeyUse() for name in sorted(names)}
         self.refused_unknown = 0
+        self.timings = Timings()
 
     def accept(self, name: str, user_agents: list[bytes]) -> None:
         """Count one accepted request or websocket."""

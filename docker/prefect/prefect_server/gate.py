@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -19,10 +20,11 @@ from prefect_server.asgi import without_header as _without
 from prefect_server.counters import Counters, client_version
 from prefect_server.credentials import from_header
 from prefect_server.keys import KeyRing
+from prefect_server.observing import Observer
 from prefect_server.pages import Pages
 from prefect_server.ready import SharedReady
 from prefect_server.sockets import LIFT_LIMIT, SUBPROTOCOL, Handshake, WaitingRoom
-from prefect_server.surface import GATE_BASE, KEYS_PATH, READY_PATH, Surface
+from prefect_server.surface import GATE_BASE, KEYS_PATH, READY_PATH, STATUS_PATH, Surface
 
 # A static file that takes longer than this to be read by an anonymous client is not read in earnest.
 ANONYMOUS_SECONDS = 60.0
@@ -44,12 +46,21 @@ class Gate:
     """Wraps Prefect's ASGI application; `keys` may be exchanged only while the gate is still shut."""
 
     def __init__(
-        self, app: App, *, keys: KeyRing, auth_string: str, surface: Surface, counters: Counters, self_check: SelfCheck
+        self,
+        app: App,
+        *,
+        keys: KeyRing,
+        auth_string: str,
+        surface: Surface,
+        counters: Counters,
+        observer: Observer,
+        self_check: SelfCheck,
     ) -> None:
         self.app = app
         self.keys = keys
         self.surface = surface
         self.counters = counters
+        self.observer = observer
         self.opened = False
         self.room = WaitingRoom()
         self._auth_string = auth_string
@@ -90,14 +101,34 @@ class Gate:
             await answer_json(scope, send, 401, {"exception_message": "Unauthorized"})
             return
         self.counters.accept(verdict.accepted, agents)
-        if scope["path"] == KEYS_PATH and scope["method"] == "GET":
-            await answer_json(scope, send, 200, self.counters.report())
-            return
         if scope["path"].startswith(f"{GATE_BASE}/"):
-            await answer_json(scope, send, 404, {"exception_message": "Not Found"})
+            await self._own_page(scope, send)
             return
         headers = [*_without(scope, b"authorization"), (b"authorization", self._basic)]
-        await self.app({**scope, "headers": headers}, receive, send)
+        await self._timed({**scope, "headers": headers}, receive, send)
+
+    async def _own_page(self, scope: Scope, send: Send) -> None:
+        page = scope["path"] if scope["method"] == "GET" else ""
+        if page == KEYS_PATH:
+            await answer_json(scope, send, 200, self.counters.report())
+        elif page == STATUS_PATH:
+            await answer_json(scope, send, 200, await self.observer.report())
+        else:
+            await answer_json(scope, send, 404, {"exception_message": "Not Found"})
+
+    async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began, status = time.monotonic(), 0
+
+        async def note_and_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, note_and_send)
+        finally:
+            self.counters.timings.note(time.monotonic() - began, status)
 
     async def _anonymous(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == READY_PATH and scope["method"] == "GET":

@@ -19,6 +19,7 @@ from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.gate import Gate, SelfCheckError
 from prefect_server.keys import KeyRing
+from prefect_server.observing import Observer
 from prefect_server.self_check import check_gate, check_inner
 from prefect_server.settings import ServerSettings, SettingsError
 from prefect_server.surface import Surface
@@ -126,7 +127,7 @@ def make_gate(app: object, keys: KeyRing, auth_string: str) -> Gate:
     Raises:
         VerbError: Prefect's routes are not the ones the gate was made for.
     """
-    from prefect_server import prefect_app  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    from prefect_server import prefect_app, prefect_observed  # noqa: PLC0415 - Prefect reads its settings at import
 
     try:
         prefect_app.require_known_routes(app)
@@ -144,6 +145,7 @@ def make_gate(app: object, keys: KeyRing, auth_string: str) -> Gate:
         auth_string=auth_string,
         surface=Surface(prefect_app.closed_paths(app)),
         counters=Counters(keys.names),
+        observer=Observer(prefect_observed.ask, prefect_observed.pool, version=require_proved()),
         self_check=self_check,
     )
 

@@ -51,7 +51,7 @@ async def serve(settings: ServerSettings, gate: Gate) -> int:
     # After uvicorn has configured its loggers: a flood of broken requests must not become a flood of lines.
     logging.getLogger("uvicorn.error").addFilter(FloodFilter())
     server = uvicorn.Server(config)
-    async with metrics.serving(settings.host, settings.metrics_port, gate.counters):
+    async with metrics.serving(settings.host, settings.metrics_port, gate):
         logger.info("serving on %s:%d, metrics on port %d", settings.host, settings.port, settings.metrics_port)
         await server.serve()
     return ExitCode.OK if server.started else ExitCode.OTHER

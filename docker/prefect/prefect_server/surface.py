@@ -17,6 +17,7 @@ from prefect_server.asgi import Scope, header_values
 API_BASE = "/api"
 GATE_BASE = "/gate"
 KEYS_PATH = "/gate/keys"
+STATUS_PATH = "/gate/status"
 HEALTH_PATH = "/api/health"
 READY_PATH = "/api/ready"
 
