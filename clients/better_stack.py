@@ -152,7 +152,13 @@ class BetterStackClient(ApiClient):
     def api(given: Access) -> Api:
         """Return what is particular to Better Stack."""
         headers = {"Authorization": f"Bearer {given.token}"}
-        return Api(base_url=given.address, title=BETTER_STACK.title, headers=headers, request_id_header="X-Request-Id")
+        return Api(
+            base_url=given.address,
+            title=BETTER_STACK.title,
+            headers=headers,
+            request_id_header="X-Request-Id",
+            speaks_json=True,
+        )
 
     def check_token(self) -> None:
         """Prove that the token is accepted, with the cheapest call there is.
@@ -190,7 +196,7 @@ class BetterStackClient(ApiClient):
             BetterStackError: any refusal.
         """
         what = f'create monitor "{attributes.get("url")}"'
-        call = Call(method="POST", path="/api/v2/monitors", json=dict(attributes))
+        call = Call(method="POST", path="/api/v2/monitors", json=dict(attributes), reads=True)
         try:
             return _monitor(self._wire.send(what, call))
         except BetterStackTransientError as trouble:
@@ -207,7 +213,7 @@ class BetterStackClient(ApiClient):
             BetterStackNotFoundError: it is gone.
             BetterStackError: any other refusal.
         """
-        call = Call(method="PATCH", path=_path(monitor_id), json=dict(attributes), idempotent=True)
+        call = Call(method="PATCH", path=_path(monitor_id), json=dict(attributes), idempotent=True, reads=True)
         return _monitor(self._wire.send(f'update monitor "{monitor_id}"', call))
 
     def delete(self, monitor_id: str) -> None:

@@ -1,4 +1,4 @@
-"""No HTTP answer: the reason, and whether the request may have had its effect anyway."""
+"""No usable answer: the reason, and whether the request may have had its effect anyway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 
 class NoAnswerError(Exception):
-    """No HTTP answer came back: refused, reset, timed out or not resolvable. The text names no secret.
+    """No usable answer came back: refused, reset, timed out, not resolvable, garbled. The text names no secret.
 
     Attributes:
         maybe_sent: the request may have reached the API, so its effect may have happened.

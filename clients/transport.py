@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from json import JSONDecodeError, loads
 from typing import Any
 
@@ -67,12 +68,18 @@ class Reply:
         """Tell whether the status is 2xx."""
         return 200 <= self.status < 300
 
+    @property
+    def is_json(self) -> bool:
+        """Tell whether the body can be decoded."""
+        try:
+            loads(self.body)
+        except (JSONDecodeError, UnicodeDecodeError):
+            return False
+        return True
+
     def json(self) -> Any:
         """Return the decoded body, or None when it is empty or no JSON: error bodies are often neither."""
-        try:
-            return loads(self.body) if self.body else None
-        except (JSONDecodeError, UnicodeDecodeError):
-            return None
+        return loads(self.body) if self.is_json else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +93,7 @@ class Call:
         pace: name of the rate-limit bucket that the call draws from; None is not paced.
         read_timeout: seconds, instead of the transport's own.
         answers: transient statuses that are ordinary answers of this very call (a long poll's 408).
+        reads: what comes back is read, as with every GET: a success without JSON in it is no answer then.
         retry_on: says that a reply of this very call is transient although its status does not (for example a 400
             about a registry that lags behind); such an answer must be one that had no effect.
     """
@@ -99,6 +107,7 @@ class Call:
     pace: str | None = None
     read_timeout: float | None = None
     answers: frozenset[int] = frozenset()
+    reads: bool = False
     retry_on: Callable[[Reply], bool] | None = None
 
     @property
@@ -129,6 +138,8 @@ class Api:
         request_id_header: reply header that identifies a request at the API.
         is_transient: more replies to retry, for an API that hides a rate limit behind another status (GitHub's 403).
             Such a reply must mean that the call was refused, since it is retried whatever the method.
+        speaks_json: its successes are JSON, so that a page from a proxy or half a reply is not taken for one. Without
+            this, a list that never came would read as an empty one, and what is in it as gone.
     """
 
     base_url: str
@@ -136,6 +147,7 @@ class Api:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     request_id_header: str = ""
     is_transient: Callable[[Reply], bool] | None = None
+    speaks_json: bool = False
 
 
 class Transport:
@@ -212,12 +224,13 @@ class Transport:
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             # `from None`: the text of requests' errors holds the URL and, with a proxy, its credentials.
             return no_answer(error, read)
-        return Reply(
+        reply = Reply(
             status=response.status_code,
             headers=response.headers,
             body=response.content,
             request_id=response.headers.get(self.api.request_id_header, "") if self.api.request_id_header else "",
         )
+        return _garbled(reply) if self.api.speaks_json and not _is_the_apis(call, reply) else reply
 
     def _worth_retrying(self, call: Call, outcome: Reply | NoAnswerError) -> bool:
         if isinstance(outcome, NoAnswerError):
@@ -244,6 +257,24 @@ def _new_session(base_url: str) -> requests.Session:
     # A proxy from the environment must not see, or break, calls to this very machine.
     session.trust_env = not is_loopback(base_url)
     return session
+
+
+def _is_the_apis(call: Call, reply: Reply) -> bool:
+    """Tell whether a success can be what the API answered. Errors are judged by their status alone."""
+    if not reply.ok or reply.status == HTTPStatus.NO_CONTENT:
+        return True
+    if _media_type(reply) == "text/html":
+        return False
+    return reply.is_json or not (call.reads or call.method == "GET")
+
+
+def _garbled(reply: Reply) -> NoAnswerError:
+    what = f"{len(reply.body)} bytes of {_media_type(reply) or 'no known type'}"
+    return NoAnswerError(f"the answer is not the API's: HTTP {reply.status} with {what}, not JSON", maybe_sent=True)
+
+
+def _media_type(reply: Reply) -> str:
+    return reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _describe(outcome: Reply | NoAnswerError) -> str:

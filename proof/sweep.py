@@ -131,6 +131,9 @@ def _last_error(made: Stage) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
-    parts = [f"{key} is {found[key]!r}, not {expected[key]!r}" for key in expected if found[key] != expected[key]]
-    return "; ".join(parts)
+def _difference(expected: Any, found: Any, where: str = "") -> str:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        keys = sorted({*expected, *found})
+        parts = [_difference(expected.get(key), found.get(key), f"{where}.{key}".lstrip(".")) for key in keys]
+        return "; ".join(part for part in parts if part)
+    return "" if expected == found else f"{where} is {found!r}, not {expected!r}"

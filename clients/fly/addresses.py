@@ -68,6 +68,7 @@ class Addresses:
                 path=path("apps", app, "ip_assignments"),
                 json={"type": str(kind)},
                 pace=f"allocate-ip:{app}",
+                reads=True,
             ),
         )
         return Address.from_wire(reply.json())

@@ -57,6 +57,7 @@ class FlyClient:
                 title=title,
                 headers={"Authorization": authorization(token), "User-Agent": "prefect-fly"},
                 request_id_header="fly-request-id",
+                speaks_json=True,
             )
             pacer = Pacer(rate, burst, clock=timing.clock, sleep=timing.sleep)
             transport = Transport(api, policy=policy, pacer=pacer, progress=progress, session=session, timing=timing)

@@ -60,6 +60,7 @@ class Machines:
                 path=path("apps", app, "machines"),
                 json=request.to_wire(),
                 pace=f"create:{app}",
+                reads=True,
                 retry_on=image_still_unknown,
             ),
         )
@@ -88,6 +89,7 @@ class Machines:
                 json=body,
                 headers=_lease(nonce),
                 pace=f"update:{machine.id}",
+                reads=True,
                 retry_on=image_still_unknown,
             ),
         )
@@ -175,6 +177,7 @@ class Machines:
                 json={"description": "pulumi prefect-fly", "ttl": seconds},
                 headers=_lease(nonce),
                 pace=f"lease:{machine.id}",
+                reads=True,
             ),
         )
         body = record(reply.json())

@@ -97,6 +97,7 @@ class Secrets:
                 json={"values": dict(values)},
                 idempotent=True,
                 pace=f"set-secrets:{app}",
+                reads=True,
                 # Concurrent bulk writes to one app: the one that lost had no effect.
                 retry_on=_lost_to_another_write,
             ),

@@ -42,6 +42,7 @@ class GitHubClient(ApiClient):
             headers={**_HEADERS, "Authorization": f"Bearer {given.token}"},
             request_id_header="X-GitHub-Request-Id",
             is_transient=is_rate_limit,
+            speaks_json=True,
         )
 
     def login(self) -> str:

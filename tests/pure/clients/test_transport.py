@@ -15,7 +15,7 @@ RESET = requests.ConnectionError("Connection aborted", ConnectionResetError(104,
 
 
 def transport(
-    session: ScriptedSession, clock: FakeClock, policy: RetryPolicy | None = None
+    session: ScriptedSession, clock: FakeClock, policy: RetryPolicy | None = None, *, speaks_json: bool = False
 ) -> tuple[Transport, list[str]]:
     told: list[str] = []
     api = Api(
@@ -23,6 +23,7 @@ def transport(
         title="Test API",
         headers={"Authorization": "Bearer planted"},
         request_id_header="x-request",
+        speaks_json=speaks_json,
     )
     made = Transport(api, session=session, timing=clock.timing(), progress=told.append, policy=policy)
     return made, told
@@ -197,3 +198,51 @@ def test_a_body_that_is_no_json_is_none() -> None:
     """Fly answers some errors with an empty body, proxies with HTML."""
     assert Reply(status=502, headers={}, body=b"<html>").json() is None
     assert Reply(status=502, headers={}, body=b"").json() is None
+
+
+def raw(status: int, body: bytes, kind: str) -> requests.Response:
+    response = answer(status, headers={"Content-Type": kind})
+    response._content = body
+    return response
+
+
+PAGE = raw(200, b"<!doctype html><title>Gateway</title>", "text/html; charset=utf-8")
+HALF = raw(200, b'{"ips": [{"ip": "66.2', "application/json")
+NOTHING = raw(200, b"", "application/json")
+
+
+@pytest.mark.parametrize("garbled", [PAGE, HALF, NOTHING])
+def test_a_get_whose_answer_is_not_the_apis_is_repeated(garbled: requests.Response) -> None:
+    """A proxy's page or half a list with status 200 would read as an empty list, and what is in it as gone."""
+    session = ScriptedSession(garbled, answer(200, {"ips": []}))
+    made, told = transport(session, FakeClock(), speaks_json=True)
+    assert made.send(GET).json() == {"ips": []}
+    assert "the answer is not the API's: HTTP 200 with" in told[0]
+
+
+@pytest.mark.parametrize("garbled", [PAGE, HALF, NOTHING])
+def test_a_create_whose_answer_is_not_the_apis_may_have_had_its_effect(garbled: requests.Response) -> None:
+    """It is sent once; the caller looks whether the thing is there."""
+    session = ScriptedSession(garbled)
+    made, _ = transport(session, FakeClock(), speaks_json=True)
+    with pytest.raises(
+        NoAnswerError, match=r"not the API's: HTTP 200 with \d+ bytes of (text/html|application/json)"
+    ) as caught:
+        made.send(Call(method="POST", path="/thing", json={"a": 1}, reads=True))
+    assert caught.value.maybe_sent
+    assert len(session.sent) == 1
+
+
+def test_what_nobody_reads_may_be_anything_but_a_page() -> None:
+    """An API may answer an action with nothing or with a word; a page of HTML is a proxy's all the same."""
+    made, _ = transport(ScriptedSession(NOTHING, raw(200, b"ok", "text/plain"), PAGE), FakeClock(), speaks_json=True)
+    assert made.send(POST).ok
+    assert made.send(POST).ok
+    with pytest.raises(NoAnswerError):
+        made.send(POST)
+
+
+def test_a_server_that_has_pages_may_send_them() -> None:
+    """Only an API that speaks JSON is held to it: Prefect's server has a UI as well."""
+    made, _ = transport(ScriptedSession(PAGE), FakeClock())
+    assert made.send(GET).ok
