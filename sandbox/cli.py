@@ -13,7 +13,7 @@ from sandbox import daemon
 from sandbox.demo.stack import has_stack, pulumi_variables
 from sandbox.postgres import PostgresError
 from sandbox.world import DriverName, Options, WorldError
-from toolchain import ToolchainError, docker_engine, gobuild, pins
+from toolchain import NoBuilderError, ToolchainError, docker_engine, gobuild, pins
 from toolchain.base_image import ensure_base
 from toolchain.prefect_env import prefect_python
 
@@ -67,13 +67,23 @@ def _driver(options: argparse.Namespace) -> DriverName:
     """Return the driver to use, with what it needs made ready: that takes a while the first time, and says so here."""
     chosen: str = options.driver
     if chosen == "auto":
-        chosen = "container" if docker_engine.answering_host() else "process"
+        chosen = "container" if docker_engine.answering_host() and _has_registry() else "process"
     if chosen != "emulated":
         prefect_python()
     if chosen == "container":
         gobuild.build(pins.REGISTRY)
         ensure_base()
     return cast("DriverName", chosen)
+
+
+def _has_registry() -> bool:
+    """Build the local registry that containers need, or say why they are done without."""
+    try:
+        gobuild.build(pins.REGISTRY)
+    except NoBuilderError as error:
+        print(f"Docker answers, but machines run as processes: {error}")
+        return False
+    return True
 
 
 def _start(options: argparse.Namespace) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from toolchain import gobuild, pins, plugins, pulumi_cli
+from toolchain import gobuild, official, pins, plugins, pulumi_cli
 from toolchain.errors import NoBuilderError, ToolchainError
 from toolchain.places import BIN, PULUMI_HOME, VENV
 
-__all__ = ["NoBuilderError", "ToolchainError", "ensure", "pulumi_env"]
+__all__ = ["NoBuilderError", "ToolchainError", "ensure", "ensure_with_plugins", "pulumi_env"]
 
 
 def ensure() -> Path:
@@ -30,6 +30,18 @@ def ensure() -> Path:
     _point(BIN / "pulumi", engine / "pulumi")
     plugins.install_all(BIN / "pulumi")
     return BIN / "pulumi"
+
+
+def ensure_with_plugins() -> Path:
+    """Make Pulumi ready as `ensure` does, and download the plugins that an official CLI would download while it works.
+
+    Raises:
+        ToolchainError: something cannot be had; the text says what to do.
+    """
+    pulumi = ensure()
+    if pulumi.parent != BIN:
+        official.ensure_plugins(pulumi)
+    return pulumi
 
 
 def pulumi_env() -> dict[str, str]:

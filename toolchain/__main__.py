@@ -8,7 +8,7 @@ import shlex
 import sys
 
 import toolchain
-from toolchain import prefect_env, progress, virtual_env
+from toolchain import prefect_env, progress, pulumi_cli, virtual_env
 from toolchain.errors import ToolchainError
 from toolchain.official import require_official_plugins
 
@@ -33,7 +33,11 @@ def main(argv: list[str]) -> int:
 
 
 def _setup() -> int:
-    progress.side_by_side(toolchain.ensure, _install_packages)
+    if pulumi_cli.fitting_pulumi() is None:
+        progress.side_by_side(toolchain.ensure, _install_packages)
+    else:
+        # Nothing is compiled beside it, so pip's line may count the seconds.
+        _install_packages()
     return 0
 
 

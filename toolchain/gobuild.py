@@ -17,9 +17,11 @@ from pathlib import Path
 
 from toolchain.errors import BuildFailedError, NoBuilderError, UnsupportedPlatformError
 from toolchain.locks import exclusive
-from toolchain.pins import MINIMUM_GO, SUPPORTED_PLATFORMS, GoBuild
+from toolchain.pins import GITHUB, LANGUAGE_PYTHON, MINIMUM_GO, PULUMI, SUPPORTED_PLATFORMS, GoBuild
 from toolchain.places import BUILDS, KEEP, SCRATCH, SOURCES
 from toolchain.progress import Step, run_step
+
+_ENGINE = (PULUMI, LANGUAGE_PYTHON, GITHUB)
 
 
 def build(spec: GoBuild) -> Path:
@@ -69,8 +71,8 @@ def this_platform() -> str:
     return f"{platform.system().lower()}-{platform.machine()}"
 
 
-def require_go() -> str:
-    """Path of a `go` that can build the pins.
+def require_go(spec: GoBuild) -> str:
+    """Path of a `go` that can build a spec; the sentence without one depends on it, because a CLI replaces the engine.
 
     Raises:
         NoBuilderError: there is none, or it is too old.
@@ -81,21 +83,19 @@ def require_go() -> str:
         raise UnsupportedPlatformError(f"could not build the tools on {this_platform()}: only {known} are supported.")
     go = shutil.which("go")
     wanted = ".".join(map(str, MINIMUM_GO))
+    way_out = f"install {'the Pulumi CLI, or ' if spec in _ENGINE else ''}Go {wanted} or later."
     if go is None:
-        raise NoBuilderError(
-            f"could not find a fitting `pulumi` nor `go` on PATH: install the Pulumi CLI, or Go {wanted} or later."
-        )
+        what = "find a fitting `pulumi` nor `go` on PATH" if spec in _ENGINE else f"build {spec.label} without `go`"
+        raise NoBuilderError(f"could not {what}: {way_out}")
     said = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"go(\d+)\.(\d+)", said)
     if found is None or (int(found[1]), int(found[2])) < MINIMUM_GO:
-        raise NoBuilderError(
-            f"could not build the tools with {said.strip() or go}: install the Pulumi CLI, or Go {wanted} or later."
-        )
+        raise NoBuilderError(f"could not build the tools with {said.strip() or go}: {way_out}")
     return go
 
 
 def _build_into(spec: GoBuild, target: Path) -> None:
-    go = require_go()
+    go = require_go(spec)
     scratch = SCRATCH / spec.name
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)

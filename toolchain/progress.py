@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import TextIO
 from toolchain.errors import BuildFailedError
 
 _TAIL_LINES = 15
+_LAST_BYTES = 4096
 _TERMINAL_TICK = 1.0
 _LOG_TICK = 30.0
 _TO_LINE_END = "\x1b[K"
@@ -43,13 +45,16 @@ class Step:
         """Seconds since the step began."""
         return time.monotonic() - self._started
 
-    def tick(self) -> None:
-        """Show how long it has taken so far, if it is time to."""
+    def tick(self, detail: str = "") -> None:
+        """Show how long it has taken so far and what the step's program said last, if it is time to."""
         every = _TERMINAL_TICK if self._live else _LOG_TICK
         if self.seconds - self._shown < every:
             return
         self._shown = self.seconds
-        text = f"toolchain: {self._what} … {self.seconds:.0f} s so far"
+        text = f"toolchain: {self._what} … {self.seconds:.0f} s so far{': ' if detail else ''}{detail}"
+        if self._live:
+            # A line that wraps could not be written over.
+            text = text[: shutil.get_terminal_size().columns - 1]
         self._say(f"\r{text}{_TO_LINE_END}" if self._live else f"{text}\n")
 
     def done(self, outcome: str = "ready") -> None:
@@ -102,7 +107,7 @@ def run_step(
         process = subprocess.Popen(argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
         try:
             while not _ended(process) and not _stop.is_set():
-                step.tick()
+                step.tick(_last_line(log))
         finally:
             if process.poll() is None:
                 process.kill()
@@ -114,6 +119,14 @@ def run_step(
         raise BuildFailedError(
             f"could not {verb} (exit code {process.returncode}; the whole log is {log}); it said:\n{said}"
         )
+
+
+def _last_line(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LAST_BYTES))
+        lines = file.read().decode(errors="replace").split("\n")
+    # The last piece is not a whole line yet.
+    return next((line.strip() for line in reversed(lines[:-1]) if line.strip()), "")
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.captionacc import SERVER
+from toolchain.docker_engine import answering_host
 
-_NO_DOCKER = (
-    "Left out, because no Docker daemon answers: building and pushing the image; the server runs as a process from the "
-    "same locked packages."
+_NO_CONTAINERS = (
+    "Left out, because {reason}: building and pushing the image; the server runs as a process from the same locked "
+    "packages."
 )
 
 
@@ -43,7 +44,10 @@ class Facts:
     @property
     def left_out(self) -> str:
         """What this machine could not do, as one sentence; empty when nothing was left out."""
-        return "" if self.in_containers else _NO_DOCKER
+        if self.in_containers:
+            return ""
+        reason = "machines run as processes here" if answering_host() else "no Docker daemon answers"
+        return _NO_CONTAINERS.format(reason=reason)
 
     def plain_config(self) -> dict[str, Any]:
         """Settings that the template leaves open."""

@@ -21,7 +21,7 @@ def run(world: World) -> None:
     """
     started = time.monotonic()
     with step("1/4 Tools: the Pulumi engine and its plugins"):
-        print(f"   pulumi: {toolchain.ensure()}")
+        print(f"   pulumi: {toolchain.ensure_with_plugins()}")
     with step("2/4 Sandbox: Fly, GitHub and Better Stack on loopback, a real Postgres, the sample orchestrator"):
         world.start()
     facts = Facts.of(world.environment())

@@ -137,7 +137,7 @@ def test_a_finished_build_needs_no_go(workshop: Workshop) -> None:
 def test_an_old_go_is_refused_with_one_sentence(workshop: Workshop, version: str) -> None:
     """A compiler older than the modules need is named, with what to install."""
     workshop.go(version=version)
-    with pytest.raises(NoBuilderError, match=f"could not build the tools with {version}: install the Pulumi CLI"):
+    with pytest.raises(NoBuilderError, match=f"could not build the tools with {version}: install Go 1"):
         gobuild.build(SPEC)
 
 

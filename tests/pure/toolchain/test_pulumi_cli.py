@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import toolchain
-from toolchain import pins, places, plugins, pulumi_cli
+from toolchain import gobuild, pins, places, plugins, pulumi_cli
 from toolchain.errors import NoBuilderError, ToolchainError
 from toolchain.official import require_official_plugins
 
@@ -108,6 +108,9 @@ def test_with_neither_pulumi_nor_go_one_sentence_says_what_to_install(
     assert str(caught.value) == (
         "could not find a fitting `pulumi` nor `go` on PATH: install the Pulumi CLI, or Go 1.26 or later."
     )
+    with pytest.raises(NoBuilderError) as caught:
+        gobuild.build(pins.REGISTRY)
+    assert str(caught.value) == "could not build a local image registry without `go`: install Go 1.26 or later."
 
 
 def test_a_found_cli_gets_no_home_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,13 +187,33 @@ def test_the_suites_for_real_plugins_refuse_stand_ins(tmp_path: Path, monkeypatc
 def test_the_suites_for_real_plugins_say_what_a_failed_download_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the plugins cannot be downloaded, the CLI's last words are in the sentence, and how to see them all."""
+    """Where the plugins cannot be downloaded, the CLI's words are in the text; the demo's says how to do without."""
     official(tmp_path, monkeypatch, plugin=b"")
     (tmp_path / "official" / "pulumi").write_text(
         '#!/bin/sh\n[ "$1" = version ] && exec echo v3.300.0\necho no route; echo all failed >&2; exit 1\n'
     )
-    with pytest.raises(ToolchainError, match=r"^could not install plugin command 1\.2\.1: all failed\. Run `"):
+    said = r"^could not install plugin command 1\.2\.1 \(exit code 1; .*\); it said:\nno route\nall failed"
+    with pytest.raises(ToolchainError, match=f"{said}$"):
         require_official_plugins()
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "empty"))
+    with pytest.raises(ToolchainError, match=rf"{said}\nWhere .*, PREFECT_FLY_TOOLCHAIN=build has everything"):
+        toolchain.ensure_with_plugins()
+
+
+def test_the_demo_downloads_only_the_plugins_that_an_official_cli_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The one that is missing is downloaded with a line that says so; with all of them nothing is asked."""
+    log = official(tmp_path, monkeypatch, plugin=b"\x7fELF")
+    assert toolchain.ensure_with_plugins() == tmp_path / "official" / "pulumi"
+    assert log.read_text().splitlines() == [f"plugin install resource github {pins.GITHUB_PLUGIN}"]
+    assert f"downloading Pulumi's github plugin {pins.GITHUB_PLUGIN}: ready after" in capfd.readouterr().err
+    github = tmp_path / "me" / ".pulumi" / "plugins" / f"resource-github-v{pins.GITHUB_PLUGIN}"
+    github.mkdir()
+    (github / "pulumi-resource-github").touch()
+    log.unlink()
+    toolchain.ensure_with_plugins()
+    assert not log.exists()
 
 
 def test_the_suites_for_real_plugins_need_to_see_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,42 @@ def test_a_failing_step_quotes_its_program(tmp_path: Path) -> None:
     with pytest.raises(BuildFailedError, match=r"could not make it \(exit code 4; .*/log\); it said:\n") as caught:
         progress.run_step(step, argv, cwd=tmp_path, env=os.environ, verb="make it", log=tmp_path / "log")
     assert {"said", "shouted"} <= set(str(caught.value).splitlines())
+
+
+class Terminal(io.StringIO):
+    """A stream that a person looks at, who does something once a text has been shown."""
+
+    def __init__(self, text: str, then: Callable[[], object]) -> None:
+        super().__init__()
+        self._text, self._then = text, then
+
+    def isatty(self) -> bool:
+        """Tell that lines may be written over."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Keep what is written."""
+        if self._text in text:
+            self._then()
+        return super().write(text)
+
+
+def test_a_step_on_a_terminal_shows_what_its_program_said_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While pip works its last whole line stands behind the seconds, in one line of the terminal's width."""
+    monkeypatch.setattr(progress, "_TERMINAL_TICK", 0.0)
+    monkeypatch.setenv("COLUMNS", "60")
+    go_on = tmp_path / "go-on"
+    stream = Terminal("Downloading x", go_on.touch)
+    step = progress.Step("installing", stream)
+    script = (
+        f"echo Collecting; echo Downloading {'x' * 80}; printf unfinished; until test -e {go_on}; do sleep 0.1; done"
+    )
+    progress.run_step(step, ["sh", "-c", script], cwd=tmp_path, env=os.environ, verb="do it", log=tmp_path / "log")
+    step.done()
+    lines = [line.partition("\x1b")[0] for line in stream.getvalue().split("\r")]
+    assert "unfinished" not in stream.getvalue()
+    assert max(map(len, lines)) == 59
+    assert lines[-1].startswith("toolchain: installing: ready after ")
 
 
 def long_program(tmp_path: Path) -> None:
