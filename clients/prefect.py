@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import requests
 
@@ -99,6 +99,27 @@ class KeyUse:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServerStatus:
+    """What one server process says of itself: Prefect's version, and the database and the pool as it names their parts.
+
+    `database` is empty when it gets no answer from the database, `pool` before its first connection.
+    """
+
+    version: str
+    database: Mapping[str, Any]
+    pool: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        """Read /gate/status."""
+        return cls(
+            version=str(body.get("prefect") or ""),
+            database=dict(body.get("database") or {}),
+            pool=dict(body.get("pool") or {}),
+        )
+
+
 class PrefectClient:
     """Calls to one server, at its public address without /api."""
 
@@ -161,17 +182,27 @@ class PrefectClient:
             PrefectUnauthorizedError: the credential is not accepted.
             PrefectAnswerError: no gate of ours answers there.
         """
-        reply = self._get("/gate/keys", _headers(credential.basic(), instance_id))
+        keys = self._gate_page("/gate/keys", "keys", credential, instance_id)["keys"]
+        return {str(name): KeyUse.of(entry) for name, entry in dict(keys).items() if isinstance(entry, dict)}
+
+    def status(self, credential: Credential, instance_id: str = "") -> ServerStatus:
+        """Return what one of the server's machines sees of itself and of the database.
+
+        Raises:
+            PrefectUnreachableError: no answer.
+            PrefectUnauthorizedError: the credential is not accepted.
+            PrefectAnswerError: its image is older than this question.
+        """
+        return ServerStatus.of(self._gate_page("/gate/status", "prefect", credential, instance_id))
+
+    def _gate_page(self, path: str, expected: str, credential: Credential, instance_id: str) -> dict[str, Any]:
+        reply = self._get(path, _headers(credential.basic(), instance_id))
         if reply.status == 401:
-            raise PrefectUnauthorizedError(
-                _ASKING, f'/gate/keys refused key "{credential.name}" (HTTP 401)', status=401
-            )
+            raise PrefectUnauthorizedError(_ASKING, f'{path} refused key "{credential.name}" (HTTP 401)', status=401)
         body = reply.json()
-        keys = body.get("keys") if isinstance(body, dict) else None
-        if not reply.ok or not isinstance(keys, dict):
-            said = f"/gate/keys gave no list of keys (HTTP {reply.status})"
-            raise PrefectAnswerError(_ASKING, said, status=reply.status)
-        return {str(name): KeyUse.of(entry) for name, entry in keys.items() if isinstance(entry, dict)}
+        if not reply.ok or not isinstance(body, dict) or expected not in body:
+            raise PrefectAnswerError(_ASKING, f'{path} gave no "{expected}" (HTTP {reply.status})', status=reply.status)
+        return body
 
     def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         return self._send(Call(method="GET", path=path, headers=headers or {}, read_timeout=20))

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from clients.endpoints import World, WrongWorldError
 from clients.errors import ApiError
-from ops import detach, doctor, emergency_detach, migrate, redeploy, verify, verify_server
+from ops import detach, doctor, emergency_detach, migrate, redeploy, status, verify, verify_server
 from ops.errors import OpsError
 from ops.runtime import cut_lines, runtime
 
@@ -22,6 +22,7 @@ VERBS: dict[str, ModuleType] = {
     "detach": detach,
     "emergency-detach": emergency_detach,
     "doctor": doctor,
+    "status": status,
 }
 
 
@@ -48,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; run it again, it goes on from where it was\n")
         return 130
-    sys.stdout.write(f"{json.dumps(report)}\n")
+    if report is not None:  # a verb for people only has shown what it has to say
+        sys.stdout.write(f"{json.dumps(report)}\n")
     return 0
 
 

@@ -22,7 +22,7 @@ def endpoints(parser: argparse.ArgumentParser) -> None:
 
 def timeout(parser: argparse.ArgumentParser, seconds: float) -> None:
     """Add --timeout."""
-    parser.add_argument("--timeout", type=_positive, default=seconds, metavar="S", help="seconds to wait in all")
+    parser.add_argument("--timeout", type=positive_seconds, default=seconds, metavar="S", help="seconds to wait in all")
 
 
 def server_app(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -75,7 +75,12 @@ def workflow_inputs(text: str) -> dict[str, str]:
     return {str(key): value if isinstance(value, str) else json.dumps(value) for key, value in read.items()}
 
 
-def _positive(text: str) -> float:
+def positive_seconds(text: str) -> float:
+    """Read a number of seconds above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else.
+    """
     try:
         seconds = float(text)
     except ValueError:

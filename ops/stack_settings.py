@@ -11,10 +11,13 @@ import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ops.errors import OpsError
 from ops.runtime import Runtime
+
+if TYPE_CHECKING:
+    from settings.draft import Draft
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +71,28 @@ def settings_of(stack: str) -> dict[str, str]:
     Raises:
         OpsError: the Pulumi CLI is missing, does not know the stack, or a setting is wrong.
     """
+    return flags_of(stack, config_of(stack))
+
+
+def config_of(stack: str, advice: str = "Give the flags instead.") -> dict[str, dict[str, Any]]:
+    """Return what `pulumi config --json` says of `stack`; secrets have no value there.
+
+    Raises:
+        OpsError: the Pulumi CLI is missing or does not know the stack.
+    """
     try:
         done = subprocess.run(
             ["pulumi", "config", "--json", "--stack", stack], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as cause:
         raise OpsError(
-            f'could not read stack "{stack}": pulumi did not run ({type(cause).__name__}). Give the flags instead.'
+            f'could not read stack "{stack}": pulumi did not run ({type(cause).__name__}). {advice}'
         ) from cause
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise OpsError(
-            f'could not read stack "{stack}": {said[0]} (exit code {done.returncode}). Give the flags instead.'
-        )
-    return flags_of(stack, json.loads(done.stdout))
+        raise OpsError(f'could not read stack "{stack}": {said[0]} (exit code {done.returncode}). {advice}')
+    config: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return config
 
 
 def flags_of(stack: str, config: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -90,8 +101,16 @@ def flags_of(stack: str, config: Mapping[str, Mapping[str, Any]]) -> dict[str, s
     Raises:
         OpsError: a setting is wrong; every problem is listed.
     """
+    return flags_from(draft_of(stack, config))
+
+
+def draft_of(stack: str, config: Mapping[str, Mapping[str, Any]]) -> Draft:
+    """Read `pulumi config --json` with the program's own models.
+
+    Raises:
+        OpsError: a setting is wrong; every problem is listed.
+    """
     from settings import draft as drafts  # noqa: PLC0415  # only where a stack is named
-    from settings.groups import FlySettings, GeneralSettings, GithubSettings, OrchestratorSettings  # noqa: PLC0415
     from settings.problems import Problems  # noqa: PLC0415
 
     problems = Problems()
@@ -99,6 +118,13 @@ def flags_of(stack: str, config: Mapping[str, Mapping[str, Any]]) -> dict[str, s
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise OpsError(f'could not use the configuration of stack "{stack}":{listed}\nCorrect Pulumi.{stack}.yaml.')
+    return draft
+
+
+def flags_from(draft: Draft) -> dict[str, str]:
+    """Return a draft without problems by flag name; what is empty is left out."""
+    from settings.groups import FlySettings, GeneralSettings, GithubSettings, OrchestratorSettings  # noqa: PLC0415
+
     github, orchestrator = draft.get(GithubSettings), draft.get(OrchestratorSettings)
     fly = None if draft.cloud else draft.get(FlySettings)
     owner = draft.foreign.get("github:owner", "")

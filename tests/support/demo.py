@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
-from sandbox.demo.stack import ROOT
+from sandbox.demo.stack import ROOT, Stack
 from sandbox.demo.world import World
 
 
@@ -37,6 +38,17 @@ class Demo:
         done = self._run([sys.executable, "-m", "sandbox", "--home", str(self.home), "status", "--json"])
         loaded: dict[str, object] = json.loads(done.stdout)
         return loaded
+
+    def seen(self) -> dict[str, Any]:
+        """What `python -m ops status` says of the demo's stack, with the first person's login."""
+        stack = Stack(self.home, World(self.home).environment())
+        login = str(stack.outputs()["uiLogin"])
+        argv = [sys.executable, "-m", "ops", "status", "sandbox", "--json"]
+        done = self._run(argv, **stack.environment(), PREFECT_FLY_VERIFY_KEY=login)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert login.partition(":")[2] not in done.stdout + done.stderr
+        loaded: dict[str, Any] = json.loads(done.stdout)
+        return {part["part"]: part for part in loaded["parts"]}
 
     def runs(self) -> list[str]:
         """State and number of tasks of every flow run that Postgres holds."""
@@ -94,6 +106,11 @@ def up_rollback_up(demo: Demo) -> None:
     assert "deploy-orchestrator.yml: success" in shown
     assert "api/ready every 180 s: up" in shown
     assert demo.run("up").count("Nothing had to change") == 1
+    seen = demo.seen()
+    assert seen["server"]["prefect"] == "3.8.8"
+    assert seen["key orchestrator"]["accepted"] > 0
+    assert seen["database"]["size_bytes"] > 5_000_000
+    assert (seen["redeploy"]["conclusion"], seen["monitor"]["status"]) == ("success", "up")
     runs = demo.runs()
     assert "COMPLETED:2" in runs
     # The rollback must not need Docker: neither the image's plugin nor anything else.

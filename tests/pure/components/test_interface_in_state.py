@@ -53,6 +53,7 @@ VERBS_AND_FLAGS = {
         *("--endpoints", "--stack", "--org", "--orchestrator-app", "--health-url"),
         *("--server-app", "--server-url", "--repository", "--workflow"),
     },
+    "status": {"--watch", "--json"},
 }
 VARIABLES = {
     "FLY_TOKEN": "FLY_API_TOKEN",

@@ -67,13 +67,14 @@ class Verbs:
     def wire(self, **secrets: str) -> None:
         """Let the orchestrator's machine run with our secrets."""
         self.sandbox.fly.set_secrets(ORCHESTRATOR, {**OURS, MARKER: "1", **secrets})
-        self._update()
+        self.restart()
 
     def unset(self) -> None:
         """Unset them, as the resources above the bookend do; the machine keeps what it has."""
         self.sandbox.fly.set_secrets(ORCHESTRATOR, dict.fromkeys([*OURS, MARKER]))
 
-    def _update(self) -> None:
+    def restart(self) -> None:
+        """Update the orchestrator's machine, so that it runs with the secrets that the app has now."""
         for machine in self.sandbox.fly.state.apps[ORCHESTRATOR].live_machines:
             self.sandbox.run(self.sandbox.fly.update_machine(machine))
 

@@ -1,0 +1,72 @@
+"""What `status` needs to know of a stack: its world, names and addresses, from its plain settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from clients.endpoints import World
+from ops.stack_settings import config_of, draft_of, flags_from
+
+_ADVICE = 'See "pulumi stack ls", and docs/toolchain.md for a shell in which it works.'
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedStack:
+    """A stack as its configuration states it.
+
+    Attributes:
+        server_url: empty with mode: cloud, as server_app is.
+        monitor_url: what Better Stack polls, empty when it does not.
+        connected: false when the orchestrator is detached on purpose.
+    """
+
+    name: str
+    world: World
+    mode: str
+    cloud_url: str
+    server_app: str
+    server_url: str
+    orchestrator_app: str
+    health_url: str
+    connected: bool
+    redeploy: str
+    repository: str
+    workflow: str
+    ref: str
+    monitor_url: str
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Read the configuration of stack `name` through the Pulumi CLI.
+
+        Raises:
+            OpsError: the CLI is missing, does not know the stack, or a setting is wrong.
+        """
+        from settings.groups import (  # noqa: PLC0415 - the rollback's verbs must not need pydantic
+            CloudSettings,
+            GithubSettings,
+            OrchestratorSettings,
+            UptimeSettings,
+        )
+
+        draft = draft_of(name, config_of(name, _ADVICE))
+        flags = flags_from(draft)
+        orchestrator, uptime = draft.get(OrchestratorSettings), draft.get(UptimeSettings)
+        server_url = flags.get("server_url", "")
+        return cls(
+            name=name,
+            world=World(flags["endpoints"]),
+            mode="cloud" if draft.cloud else "self-hosted",
+            cloud_url=draft.get(CloudSettings).api_url or "" if draft.cloud else "",
+            server_app=flags.get("server_app", ""),
+            server_url=server_url,
+            orchestrator_app=orchestrator.app,
+            health_url=orchestrator.health_url,
+            connected=orchestrator.connected,
+            redeploy=orchestrator.redeploy,
+            repository=flags.get("repository", ""),
+            workflow=flags["workflow"],
+            ref=draft.get(GithubSettings).ref,
+            monitor_url=f"{server_url}{uptime.path}" if server_url and uptime.enabled else "",
+        )
