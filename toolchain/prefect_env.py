@@ -61,7 +61,7 @@ def _make(folder: Path, lock_file: Path) -> None:
         lock_file,
     ]
     steps: list[list[str | Path]] = [[sys.executable, "-m", "venv", folder]]
-    steps.append([*install, "--disable-pip-version-check", "--no-input"])
+    steps.append([*install, "--disable-pip-version-check", "--no-input", "--progress-bar=off"])
     for argv in steps:
         run_step(step, argv, cwd=folder.parent, env=env, verb="install Prefect's packages", log=log)
     (folder / _COMPLETE).touch()

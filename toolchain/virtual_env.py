@@ -63,6 +63,7 @@ def _install(root: Path, venv: Path) -> None:
         "--disable-pip-version-check",
         "install",
         "--no-input",
+        "--progress-bar=off",  # its drawings would be the last line said
     ]
     steps.append([*pip, "-r", "requirements.txt", "-r", "requirements-dev.txt", "-c", "constraints.txt"])
     for argv in steps:
