@@ -18,7 +18,8 @@ WAITING = """
 
     local.Command("one", create="echo $PPID > plugin; echo $$ > command.tmp; mv command.tmp command; exec sleep 3600")
 """
-_PATIENCE = 120
+# The real plugins ask every five minutes whether their engine is there (Healthcheck in the SDK's provider/main.go).
+_PATIENCE = 420
 
 
 def until_there(path: Path) -> int:
