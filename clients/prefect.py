@@ -201,7 +201,8 @@ class PrefectClient:
             raise PrefectUnauthorizedError(_ASKING, f'{path} refused key "{credential.name}" (HTTP 401)', status=401)
         body = reply.json()
         if not reply.ok or not isinstance(body, dict) or expected not in body:
-            raise PrefectAnswerError(_ASKING, f'{path} gave no "{expected}" (HTTP {reply.status})', status=reply.status)
+            without = f' without "{expected}"' if reply.ok else ""
+            raise PrefectAnswerError(_ASKING, f"{path} answered HTTP {reply.status}{without}", status=reply.status)
         return body
 
     def _get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:

@@ -59,13 +59,15 @@ def machine(seen: Seen) -> Lines:
 def _machine_line(machine: Machine, now: float) -> Line:
     checks, guest = machine.own_checks, dict(machine.config.get("guest") or {})
     passing = sum(check.status == "passing" for check in checks)
-    starts = [event.timestamp / 1000 for event in machine.events if event.type in {"start", "launch", "update"}]
+    # What a machine that runs was told last is when it began; of any other, the newest event is what happened to it.
+    began = {"start", "launch", "update"} if machine.state == "started" else {event.type for event in machine.events}
+    times = [event.timestamp / 1000 for event in machine.events if event.type in began]
     swap = dict(machine.config.get("init") or {}).get("swap_size_mb") or 0
     memory = f"{guest.get('memory_mb', '?')} MB" + (f" and {swap} MB of swap" if swap else "")
     good = machine.state == "started" and machine.healthy and not machine.cordoned
     words = [
         f"{machine.label} ({machine.id}) in {machine.region}",
-        f"{machine.state} {age(now - max(starts))}" if starts else machine.state,
+        f"{machine.state} {age(now - max(times))}" if times else machine.state,
         f"{passing} of {len(checks)} checks passing",
         memory,
         f"image {machine.image.digest[:19] or 'not known'}",

@@ -224,7 +224,9 @@ def test_an_image_older_than_the_question_is_no_riddle(deployed: Deployed) -> No
     """A server that has no /gate/status leaves its database unasked; its keys are shown."""
     deployed.status = {}
     parts = deployed.parts()
-    assert parts["database"]["text"].startswith('could not ask the server: /gate/status gave no "prefect" (HTTP 200)')
+    assert parts["database"]["text"].startswith(
+        'could not ask the server: /gate/status answered HTTP 200 without "prefect"'
+    )
     assert parts["key admin"]["state"] == "ok"
 
 
