@@ -11,7 +11,9 @@ import hashlib
 API_URL = "PREFECT_API_URL"
 API_KEY = "PREFECT_API_KEY"
 AUTH_STRING = "PREFECT_API_AUTH_STRING"
-WIRED = (API_URL, API_KEY, AUTH_STRING)
+CUSTOM_HEADERS = "PREFECT_CLIENT_CUSTOM_HEADERS"
+"""JSON of headers that a client sends with every request and websocket; set only for clients that need it."""
+WIRED = (API_URL, API_KEY, AUTH_STRING, CUSTOM_HEADERS)
 
 # Secrets of the server's app; docker/prefect/prefect_server/settings.py is the other end.
 DATABASE_SECRET = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # noqa: S105 - a variable's name, as those below

@@ -80,22 +80,25 @@ class KeyUse:
     Attributes:
         last_accepted: unix seconds by the server's clock, None when never.
         client_version: of the last client that used it, from its User-Agent.
+        client_seen: unix seconds of that client's last request; what is no Prefect client does not count.
     """
 
     accepted: int
     refused: int
     last_accepted: float | None
     client_version: str | None
+    client_seen: float | None = None
 
     @classmethod
     def of(cls, body: Mapping[str, object]) -> Self:
         """Read one entry of /gate/keys."""
-        last, version = body.get("last_accepted"), body.get("client_version")
+        version = body.get("client_version")
         return cls(
             accepted=_whole(body.get("accepted")),
             refused=_whole(body.get("refused")),
-            last_accepted=float(last) if isinstance(last, (int, float)) else None,
+            last_accepted=_seconds(body.get("last_accepted")),
             client_version=str(version) if version else None,
+            client_seen=_seconds(body.get("client_seen")),
         )
 
 
@@ -218,6 +221,10 @@ class PrefectClient:
 def _headers(authorization: str, instance_id: str) -> dict[str, str]:
     headers = {"Authorization": authorization, FORCE_INSTANCE_HEADER: instance_id}
     return {name: value for name, value in headers.items() if value}
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _whole(value: object) -> int:

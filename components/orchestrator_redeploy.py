@@ -132,6 +132,8 @@ def _verify_flags(args: OrchestratorRedeployArgs, since: pulumi.Output[str]) -> 
         "key": server.key_name if server else None,
         "since": since,
         "timeout": args.healthy_timeout,
+        "client-version": deployment.orchestrator.client_version if server else None,
+        "old-client": "warn" if server and deployment.orchestrator.allow_old_client else None,
     }
 
 

@@ -7,12 +7,14 @@ goes only after that. The component is the same in both modes, so that a change 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 
-from clients.names import API_KEY, API_URL, AUTH_STRING
+from clients.client_versions import needs_header
+from clients.names import API_KEY, API_URL, AUTH_STRING, CUSTOM_HEADERS
 from components.api_keys import ApiKeys
 from components.children import child_options
 from components.fly_secrets import FlySecrets, FlySecretsArgs
@@ -27,17 +29,23 @@ class Connection:
     """What a consumer needs to use a server: the values of its PREFECT_* variables.
 
     Our own server gets the auth string beside the key, because Prefect's client authenticates its websockets with
-    nothing else; with Prefect Cloud it must not be there, because it would win over the key (docs/gate.md).
+    nothing else; an older client is given its key as a header as well. With Prefect Cloud neither may be there, because
+    it would win over the key (docs/gate.md).
     """
 
     values: Mapping[str, pulumi.Input[str]] = field(repr=False)
 
     @classmethod
-    def to_own_server(cls, api_url: str, keys: ApiKeys, consumer: str) -> Connection:
-        """Return what `consumer` needs for our own server."""
-        return cls(
-            values={API_URL: api_url, API_KEY: keys.value(consumer), AUTH_STRING: keys.credential(consumer)},
-        )
+    def to_own_server(cls, api_url: str, keys: ApiKeys, consumer: str, client_version: str | None = None) -> Connection:
+        """Return what `consumer` needs for our own server, with a Prefect client of `client_version`."""
+        values: dict[str, pulumi.Input[str]] = {
+            API_URL: api_url,
+            API_KEY: keys.value(consumer),
+            AUTH_STRING: keys.credential(consumer),
+        }
+        if needs_header(client_version):
+            values[CUSTOM_HEADERS] = keys.value(consumer).apply(_header_of)
+        return cls(values=values)
 
     @classmethod
     def to_cloud(cls, api_url: str, key: str) -> Connection:
@@ -47,7 +55,7 @@ class Connection:
     @property
     def absent(self) -> list[str]:
         """Names that must not be set."""
-        return [] if AUTH_STRING in self.values else [AUTH_STRING]
+        return [] if AUTH_STRING in self.values else [AUTH_STRING, CUSTOM_HEADERS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +119,11 @@ class OrchestratorWiring(pulumi.ComponentResource):
         )
         self.run_url = redeploy.run_url
         self.register_outputs({"runUrl": self.run_url})
+
+
+def _header_of(key: str) -> str:
+    # Bearer and not Basic: logs that mask the key's own value then mask this one's as well.
+    return json.dumps({"Authorization": f"Bearer {key}"})
 
 
 def _secrets_args(args: OrchestratorWiringArgs) -> FlySecretsArgs:

@@ -69,7 +69,8 @@ def wiring_args(
     """Return the inputs of the wiring, to our own server or to Prefect Cloud."""
     if keys and server:
         orchestrator, github = (
-            Connection.to_own_server(settings.api_url, keys, consumer) for consumer in (ORCHESTRATOR, GITHUB)
+            Connection.to_own_server(settings.api_url, keys, consumer, settings.orchestrator.client_version)
+            for consumer in (ORCHESTRATOR, GITHUB)
         )
     else:
         orchestrator = github = Connection.to_cloud(settings.api_url, settings.cloud_api_key)

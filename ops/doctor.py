@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clients.better_stack import BetterStackClient
+from clients.client_versions import Fit, fit_of, verdict
 from clients.endpoints import WrongWorldError
 from clients.errors import ApiError
 from clients.fly import FlyClient
@@ -24,7 +25,6 @@ from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
 from ops.runtime import Runtime
 from ops.stack_settings import Options, add_stack, from_stack
-from ops.verify import is_before_3
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     """
     found = from_stack(args, rt)
     findings = [
-        finding for look in (_fly, _github, _better_stack, _health, _server) for finding in _guarded(look, found, rt)
+        finding
+        for look in (_fly, _github, _better_stack, _health, _client, _server)
+        for finding in _guarded(look, found, rt)
     ]
     sys.stdout.write(table(findings))
     sys.stdout.flush()  # a failure is told on standard error, and its sentence points to "above"
@@ -93,6 +95,7 @@ _TITLES = {
     "_github": "GitHub",
     "_better_stack": "Better Stack",
     "_health": "orchestrator health",
+    "_client": "orchestrator client",
     "_server": "server",
 }
 
@@ -181,6 +184,17 @@ def _health(found: Options, rt: Runtime) -> list[Finding]:
     return [Finding("orchestrator health", "ok" if good else "problem", f"{reading.said}{advice}")]
 
 
+def _client(found: Options, _rt: Runtime) -> list[Finding]:
+    version = found.get("client_version")
+    return [_client_finding("orchestrator client", version, f"Prefect {version}")] if version else []
+
+
+def _client_finding(subject: str, version: str, text: str) -> Finding:
+    fit = fit_of(version)
+    state: Literal["ok", "problem"] = "ok" if fit in {Fit.WHOLE, Fit.WITH_HEADER} else "problem"
+    return Finding(subject, state, f"{text}: {verdict(version)}" if version else text)
+
+
 def _server(found: Options, rt: Runtime) -> list[Finding]:
     key = rt.environ.get(VERIFY_KEY, "")
     if not found.get("server_url") or not key:
@@ -193,10 +207,6 @@ def _server(found: Options, rt: Runtime) -> list[Finding]:
         return [Finding("server", "problem", f"{VERIFY_KEY} cannot be used: {reason}")]
     findings = [Finding("server", "ok", "ready")]
     for name, use in sorted(server.key_use(credential).items()):
-        client = use.client_version or "unknown"
-        old = is_before_3(client)
-        text = f"accepted {use.accepted}, refused {use.refused}, last client {client}"
-        if old:
-            text += "; a Prefect client before 3 cannot use this server: upgrade it"
-        findings.append(Finding(f"key {name}", "problem" if old else "ok", text))
+        text = f"accepted {use.accepted}, refused {use.refused}, last client {use.client_version or 'unknown'}"
+        findings.append(_client_finding(f"key {name}", use.client_version or "", text))
     return findings

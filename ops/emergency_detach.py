@@ -69,6 +69,6 @@ def _wait(app: str, endpoint: HealthEndpoint, timeout: float, rt: Runtime) -> No
 
 _REMAINS = """\
 the orchestrator runs in ephemeral mode. What remains:
-         1. The repository's Actions secrets PREFECT_API_URL, PREFECT_API_KEY and PREFECT_API_AUTH_STRING are still set.
+         1. The repository's Actions secrets of the same names are still set.
          2. The server still runs, and costs, so that it can be debugged.
          3. Later: "pulumi destroy --refresh" removes both, or "pulumi up --refresh" wires the orchestrator again."""

@@ -137,6 +137,7 @@ def flags_from(draft: Draft) -> dict[str, str]:
         "health_url": orchestrator.health_url,
         "repository": f"{owner}/{github.repository}" if owner else "",
         "workflow": github.workflow,
+        "client_version": "" if draft.cloud else orchestrator.client_version or "",
     }
     return {name: value for name, value in flags.items() if value}
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 
+from clients.client_versions import FIRST_WHOLE, FIRST_WITH_HEADER, LOSS, Fit, fit_of, needs_header
 from clients.fly import FlyClient
 from clients.prefect import (
     Credential,
@@ -40,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", default="orchestrator", help="name of the key that the orchestrator uses")
     parser.add_argument("--since", type=float, default=0.0, metavar="UNIX", help="when the redeploy began")
     arguments.timeout(parser, 300)
+    parser.add_argument(
+        "--client-version", default="", help="the orchestrator's Prefect client, as the stack states it"
+    )
+    parser.add_argument(
+        "--old-client", choices=("refuse", "warn"), default="refuse", help="what to do when the client is too old"
+    )
 
 
 def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
@@ -63,6 +71,8 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         if not problem:
             problem = _unproved(rollout(fly, args.orchestrator_app, version), server)
         if not problem:
+            if server:
+                _judge_client(server.client_versions, args, rt)
             rt.progress.say("the orchestrator is healthy" + (" and the server saw its key" if server else ""))
             return {"health": HEALTHY, "verified": True}
         # The middle of the sentence: what is missing so far is not yet a failure.
@@ -87,6 +97,7 @@ class KeyUsage:
     ) -> None:
         self._fly, self._server, self._credential = fly, server, credential
         self._app, self._key, self._since = app, key, since
+        self.client_versions: list[str] = []
 
     @classmethod
     def of(cls, args: argparse.Namespace, rt: Runtime, fly: FlyClient) -> KeyUsage:
@@ -127,7 +138,11 @@ class KeyUsage:
                 uses += [keys[self._key]] if self._key in keys else []
         self._refuse_old_clients(uses)
         last = max((use.last_accepted or 0.0 for use in uses), default=0.0)
-        if last and last >= max(self._since, updated_at):
+        since = max(self._since, updated_at)
+        if last and last >= since:
+            # A request of something else, a health check for one, says nothing about the version of before.
+            fresh = [use for use in uses if (use.client_seen or 0.0) >= since]
+            self.client_versions = sorted({use.client_version for use in fresh if use.client_version})
             return ""
         return self._unused(uses, last, trouble)
 
@@ -142,7 +157,7 @@ class KeyUsage:
         if old:
             raise OpsError(
                 f'could not verify key "{self._key}": the orchestrator uses Prefect {old}, and a client before 3 '
-                "cannot talk to this server. Move the orchestrator to prefect>=3.2 and redeploy it."
+                f"cannot talk to this server. Move the orchestrator to prefect>={FIRST_WHOLE} and redeploy it."
             )
 
     def _unused(self, uses: list[KeyUse], last: float, trouble: str) -> str:
@@ -163,8 +178,39 @@ class KeyUsage:
 
 def is_before_3(version: str) -> bool:
     """Tell whether a Prefect client of `version` is too old for any 3.x server; an unknown version is not."""
-    major = version.partition(".")[0]
-    return major.isdecimal() and int(major) < 3
+    return fit_of(version) is Fit.REFUSED
+
+
+def _judge_client(versions: Sequence[str], args: argparse.Namespace, rt: Runtime) -> None:
+    """Refuse, or warn of, a client that loses what people have a server for.
+
+    Raises:
+        OpsError: one of `versions` is too old, and that was not accepted.
+    """
+    for version in versions:
+        if problem := _too_old(version, stated=args.client_version):
+            if args.old_client == "refuse":
+                raise OpsError(
+                    f'could not verify orchestrator "{args.orchestrator_app}": {problem}, or accept the loss with '
+                    'orchestrator.allowOldClient: true; then run "pulumi up" again.'
+                )
+            rt.progress.say(f"warning: {problem}")
+
+
+def _too_old(version: str, *, stated: str) -> str:
+    """Return what a client of `version` loses and what to do, empty when it loses nothing.
+
+    Args:
+        version: what the server saw.
+        stated: orchestrator.clientVersion, which decides whether the client has the header.
+    """
+    fit = fit_of(version)
+    if fit is Fit.WHOLE or (fit is Fit.WITH_HEADER and needs_header(stated)):
+        return ""
+    loses = f"it uses Prefect {version}: flow runs complete, but {LOSS}"
+    if fit is Fit.WITH_HEADER:
+        return f'{loses}. Set orchestrator.clientVersion: "{version}", which gives it the header that it needs'
+    return f"{loses}. Move it to prefect>={FIRST_WHOLE}, or to {FIRST_WITH_HEADER} with orchestrator.clientVersion"
 
 
 def _unhealthy(url: str, reading: Reading) -> str:

@@ -130,6 +130,13 @@ class OrchestratorSettings(Group):
     redeploy: Literal["workflow", "machines"] = setting("workflow", doc="how new secrets reach it")
     rollback: Literal["workflow", "machines"] = setting("workflow", doc="how it is redeployed when it is detached")
     take_over: bool = setting(False, doc="replace PREFECT_* secrets that someone else set; the old values are lost")
+    client_version: str | None = setting(
+        None,
+        doc="version of its Prefect client; one from 3.4.10 to 3.6.13 is given the header that it needs",
+        example="3.4.25",
+        pattern=r"^\d+\.\d+\.\d+[\w.+-]{0,40}$",
+    )
+    allow_old_client: bool = setting(False, doc="only warn of a client that is too old for all that the server offers")
 
 
 class GithubSettings(Group):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from clients.client_versions import Fit, fit_of, verdict
 from clients.endpoints import (
     BETTER_STACK,
     FLY_API,
@@ -142,6 +143,20 @@ def _image(draft: Draft, problems: Problems) -> None:
         problems.add("image.reference", "image.build is false, so an image reference is required")
 
 
+def _client(draft: Draft, problems: Problems) -> None:
+    """Refuse a client that no header helps; Prefect Cloud has rules of its own."""
+    orchestrator = draft.get(OrchestratorSettings)
+    version = orchestrator.client_version or ""
+    fit = fit_of(version)
+    if fit is Fit.REFUSED:
+        problems.add("orchestrator.clientVersion", f"Prefect {version} {verdict(version)}")
+    elif fit is Fit.LOSSY and not orchestrator.allow_old_client:
+        problems.add(
+            "orchestrator.clientVersion",
+            f"Prefect {version}: {verdict(version)}, or accept that with orchestrator.allowOldClient: true",
+        )
+
+
 def _cloud(draft: Draft, problems: Problems) -> None:
     if not draft.secrets["cloudApiKey"].startswith("pnu_"):
         problems.add("cloudApiKey", "mode: cloud needs a Prefect Cloud key, which starts with pnu_")
@@ -234,6 +249,7 @@ _SELF_HOSTED: tuple[Rule, ...] = (
     _several_machines,
     _redis,
     _image,
+    _client,
     _server_address,
     _registry_address,
 )

@@ -57,4 +57,5 @@ class FakeServer(requests.Session):
 
 def use(**changed: Any) -> dict[str, Any]:
     """Return an entry of /gate/keys."""
-    return {"accepted": 3, "refused": 0, "last_accepted": 1_700_000_000.0, "client_version": "3.8.8", **changed}
+    seen = {"last_accepted": 1_700_000_000.0, "client_version": "3.8.8", "client_seen": 1_700_000_000.0}
+    return {"accepted": 3, "refused": 0, **seen, **changed}

@@ -28,6 +28,7 @@ class KeyUse:
     refused: int = 0
     last_accepted: float | None = None
     client_version: str | None = None
+    client_seen: float | None = None
 
 
 class Counters:
@@ -53,6 +54,8 @@ class Counters:
         use.accepted += 1
         use.last_accepted = self._clock()
         version = client_version(user_agents)
+        if version:
+            use.client_seen = use.last_accepted
         if version and version != use.client_version:
             logger.info('key "%s" is used by a Prefect %s client', name, version)
             use.client_version = version

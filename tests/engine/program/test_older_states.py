@@ -61,7 +61,7 @@ class OlderState:
         machine = self._machine(client, client.secrets.present_version(server))
         update_secrets_in_place(client, orchestrator)
         repository = sandbox.github.repositories[f"{captionacc.ORGANISATION}/captionacc"]
-        for name in WIRED:
+        for name in (API_URL, API_KEY, AUTH_STRING):
             repository.vault.put(name, "a value", time.time())
         url = f"{sandbox.edge_url(server)}/api/ready"
         monitor = BetterStackClient.from_environment(World.SANDBOX, sandbox.env()).create({"url": url})

@@ -23,7 +23,8 @@ async def main() -> None:
     async with get_client() as client:
         await client.create_work_pool(WorkPoolCreate(name="pool", type="process"))
         source = await Flow.afrom_source(source=str(Path(__file__).parent), entrypoint="working.py:worked")
-        await source.adeploy(name="there", work_pool_name="pool", build=False, push=False, print_next_steps=False)
+        deploy = getattr(source, "adeploy", source.deploy)  # an older client has one method for both
+        await deploy(name="there", work_pool_name="pool", build=False, push=False, print_next_steps=False)
         worker = asyncio.create_task(ProcessWorker(work_pool_name="pool", name="a-worker").start())
         run = await run_deployment("worked/there", timeout=300, as_subflow=False)
         workers = await client.read_workers_for_work_pool("pool")

@@ -32,9 +32,10 @@ def test_a_credential_keeps_colons_in_the_key_and_its_key_out_of_sight() -> None
 
 def test_key_use_is_read_from_the_machine_asked_for() -> None:
     """The machine is forced by its header, unknown fields are ignored, and null stays None."""
-    keys = {"orchestrator": {"accepted": 2, "refused": 0, "last_accepted": None, "client_version": None, "new": 1}}
+    keys = {"orchestrator": {"accepted": 2, "refused": 0, "last_accepted": None, "client_version": "3.8.8", "new": 1}}
+    keys["orchestrator"] |= {"client_seen": 2}
     prefect, session = client(answer(200, {"keys": keys, "started_at": 1.0}))
-    use = KeyUse(accepted=2, refused=0, last_accepted=None, client_version=None)
+    use = KeyUse(accepted=2, refused=0, last_accepted=None, client_version="3.8.8", client_seen=2.0)
     assert prefect.key_use(CREDENTIAL, "1857156b526dd8") == {"orchestrator": use}
     assert session.sent[0].url == "http://127.0.0.1:4200/gate/keys"
     assert session.sent[0].headers["fly-force-instance-id"] == "1857156b526dd8"

@@ -263,7 +263,7 @@ def test_cloud_wires_the_same_resources_without_a_server(program: Program) -> No
         assert not cloud.of(kind)
     secrets = cloud.one(SECRETS, "acme-orchestrator").inputs
     assert secrets["values"]["PREFECT_API_KEY"] == "pnu_secret"
-    assert secrets["absent"] == ["PREFECT_API_AUTH_STRING"]
+    assert secrets["absent"] == ["PREFECT_API_AUTH_STRING", "PREFECT_CLIENT_CUSTOM_HEADERS"]
     assert cloud.exports["monthlyCostUsd"] == 0
 
 

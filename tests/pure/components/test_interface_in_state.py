@@ -44,7 +44,7 @@ VERBS_AND_FLAGS = {
     "redeploy": {*_REDEPLOY},
     "verify": {
         *("--endpoints", "--mode", "--orchestrator-app", "--health-url", "--server-url", "--server-app"),
-        *("--key", "--since", "--timeout"),
+        *("--key", "--since", "--timeout", "--client-version", "--old-client"),
     },
     # The last two are the spellings in states of before 0.1.0.
     "detach": {*_REDEPLOY, "--health-url", "--org", "--mode", "--app"},
@@ -105,6 +105,9 @@ COMMANDS = {
         f"exec .venv/bin/python -m ops verify --endpoints real --mode self-hosted {_APP} {_HEALTH} --server-url "
         "https://acme-prefect.fly.dev --server-app acme-prefect --key orchestrator --since 12.5 --timeout 180"
     ),
+}
+OLDER_CLIENT = {
+    "acme-orchestrator-verify": COMMANDS["acme-orchestrator-verify"] + " --client-version 3.4.25 --old-client warn"
 }
 CLOUD_COMMANDS = {
     "acme-orchestrator-detach": _HOW.format(verb="detach") + f" {_HEALTH}",
@@ -184,6 +187,11 @@ def test_type_tokens_of_components() -> None:
 def test_texts_of_commands() -> None:
     """Every Command of the default stack, to the letter."""
     assert commands() == COMMANDS
+
+
+def test_texts_of_commands_with_an_older_client() -> None:
+    """The verification is told; no other text changes."""
+    assert commands(orchestrator={"clientVersion": "3.4.25", "allowOldClient": True}) == COMMANDS | OLDER_CLIENT
 
 
 def test_texts_of_commands_with_prefect_cloud() -> None:

@@ -128,12 +128,14 @@ def test_keys_report() -> None:
         assert report["keys"]["worker"]["accepted"] == 2
         assert report["keys"]["worker"]["refused"] == 1
         assert report["keys"]["worker"]["client_version"] == "3.8.8"
+        assert report["keys"]["worker"]["client_seen"] >= report["started_at"]
         assert report["keys"]["worker"]["last_accepted"] >= report["started_at"]
         assert report["keys"]["other"] == {
             "accepted": 1,
             "refused": 0,
             "last_accepted": pytest.approx(report["started_at"], abs=60),
             "client_version": None,
+            "client_seen": None,
         }
         assert set(report["keys"]) == {"worker", "other"}
 

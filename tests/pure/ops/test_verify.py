@@ -218,6 +218,70 @@ def test_a_machine_that_keeps_the_secrets_of_before_is_the_error(
         verify.run(flags(), Surroundings(FakeClock()).rt)
 
 
+def judged(server: FakeServer, monkeypatch: pytest.MonkeyPatch, **changes: str) -> str:
+    """Run the verb against our own server, seen through `server`, and return what people are told."""
+    monkeypatch.setattr(verify.KeyUsage, "of", lambda *_given: witness(server))
+    given = {"mode": "self-hosted", "client_version": "", "old_client": "refuse", **changes}
+    around = Surroundings(FakeClock())
+    assert verify.run(argparse.Namespace(**(vars(flags()) | given)), around.rt)["verified"] is True
+    return around.said
+
+
+def seen(version: str | None) -> FakeServer:
+    server = FakeServer()
+    entry = use(last_accepted=SINCE + 5, client_version=version, client_seen=SINCE + 5)
+    server.keys = {"": {"orchestrator": entry}}
+    return server
+
+
+@pytest.mark.parametrize(
+    ("version", "stated", "told"),
+    [
+        ("3.6.13", "", r'uses Prefect 3\.6\.13: .* events and assets are lost.*clientVersion: "3\.6\.13"'),
+        ("3.4.25", "3.8.8", r'uses Prefect 3\.4\.25: .* serve\(\) and workers end at start.*clientVersion: "3\.4\.25"'),
+        ("3.4.9", "", r"uses Prefect 3\.4\.9: .*Move it to prefect>=3\.6\.14, or to 3\.4\.10"),
+        ("3.4.9", "3.4.25", r"uses Prefect 3\.4\.9: "),
+    ],
+)
+def test_a_client_that_loses_something_fails(
+    endpoint: Callable[..., ScriptedSession], monkeypatch: pytest.MonkeyPatch, version: str, stated: str, told: str
+) -> None:
+    """Healthy and seen is not enough: version, loss and what to set are named."""
+    endpoint(says("healthy"))
+    with pytest.raises(OpsError, match=told):
+        judged(seen(version), monkeypatch, client_version=stated)
+
+
+@pytest.mark.parametrize(
+    ("version", "stated"), [("3.6.14", ""), ("3.4.25", "3.4.25"), ("3.4.10", "3.6.13"), ("3.8.8", "3.4.25"), (None, "")]
+)
+def test_a_client_that_loses_nothing_passes(
+    endpoint: Callable[..., ScriptedSession], monkeypatch: pytest.MonkeyPatch, version: str | None, stated: str
+) -> None:
+    """New enough, or given the header because its version is stated, or unknown."""
+    endpoint(says("healthy"))
+    assert "warning" not in judged(seen(version), monkeypatch, client_version=stated)
+
+
+def test_the_client_of_before_the_redeploy_is_not_blamed(
+    endpoint: Callable[..., ScriptedSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade the server may have seen only a health check since, and still know the old version."""
+    endpoint(says("healthy"))
+    server = seen("3.4.25")
+    server.keys[""]["orchestrator"]["client_seen"] = SINCE - 5
+    assert judged(server, monkeypatch)
+
+
+def test_an_accepted_loss_is_a_warning(
+    endpoint: Callable[..., ScriptedSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With orchestrator.allowOldClient the same is said and nothing fails."""
+    endpoint(says("healthy"))
+    said = judged(seen("3.4.25"), monkeypatch, old_client="warn")
+    assert "warning: it uses Prefect 3.4.25: flow runs complete, but its task runs" in said
+
+
 def test_a_use_of_the_key_before_the_machine_was_updated_proves_nothing() -> None:
     """After the redeploy began the old machine may still have used the same key."""
     server = FakeServer()

@@ -78,6 +78,12 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
         ({"databaseUrl": ""}, "databaseUrl: it is required"),
         ({"vm": "big"}, "vm: give a group of settings"),
         ({"orchestrator": {"connected": "yes"}}, "orchestrator.connected: 'yes' is not true or false"),
+        ({"orchestrator": {"clientVersion": "3.4"}}, "orchestrator.clientVersion"),
+        ({"orchestrator": {"clientVersion": "3.4.9"}}, "accept that with orchestrator.allowOldClient: true"),
+        (
+            {"orchestrator": {"clientVersion": "2.20.26", "allowOldClient": True}},
+            "orchestrator.clientVersion: Prefect 2.20.26 cannot talk to a Prefect 3 server",
+        ),
         ({"uptime": {"regions": ["mars"]}}, "uptime.regions[0]"),
         ({"uptime": {"intervalSeconds": 5}}, "uptime.intervalSeconds: 5 is below 30"),
         ({"vm": {"replicas": True}}, "vm.replicas: True is not a whole number"),
@@ -103,6 +109,15 @@ def test_a_shell_of_the_other_world_is_refused_before_anything_is_done(
     assert f"could not use {variable}" in problems(tmp_path)
     if variable == "BETTERSTACK_BASE_URL":
         parse(tmp_path, uptime={"enabled": False})
+
+
+@pytest.mark.parametrize(
+    "orchestrator",
+    [{"clientVersion": "3.4.10"}, {"clientVersion": "3.8.8"}, {"clientVersion": "3.4.9", "allowOldClient": True}],
+)
+def test_a_client_that_can_be_helped_or_is_accepted_is_a_setting(tmp_path: Path, orchestrator: dict[str, Any]) -> None:
+    """From 3.4.10 on, and an older one of Prefect 3 with allowOldClient."""
+    assert parse(tmp_path, orchestrator=orchestrator).orchestrator.client_version == orchestrator["clientVersion"]
 
 
 def test_cloud_needs_neither_a_database_nor_fly(tmp_path: Path) -> None:
