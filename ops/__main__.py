@@ -10,7 +10,7 @@ from types import ModuleType
 
 from clients.endpoints import World, WrongWorldError
 from clients.errors import ApiError
-from ops import detach, doctor, emergency_detach, migrate, redeploy, status, verify, verify_server
+from ops import detach, doctor, emergency_detach, init, migrate, redeploy, status, verify, verify_server
 from ops.errors import OpsError
 from ops.runtime import cut_lines, runtime
 
@@ -21,6 +21,7 @@ VERBS: dict[str, ModuleType] = {
     "verify": verify,
     "detach": detach,
     "emergency-detach": emergency_detach,
+    "init": init,
     "doctor": doctor,
     "status": status,
 }
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb and return the exit code: 0 done, 1 failed with a sentence, 2 wrong flags, 130 interrupted."""
     args = build_parser().parse_args(argv)
     try:
-        report = VERBS[args.verb].run(args, runtime(World(args.endpoints)))
+        report = VERBS[args.verb].run(args, runtime(World(args.endpoints or World.REAL)))
     except (OpsError, ApiError, WrongWorldError) as error:
         sys.stderr.write(f"{cut_lines(str(error))}\n")
         return 1

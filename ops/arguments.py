@@ -10,12 +10,12 @@ from clients.endpoints import World
 WAYS = ("workflow", "machines")
 
 
-def endpoints(parser: argparse.ArgumentParser) -> None:
-    """Add --endpoints."""
+def endpoints(parser: argparse.ArgumentParser, *, of_stack: bool = False) -> None:
+    """Add --endpoints; with `of_stack` it is None where a stack that is named may state it."""
     parser.add_argument(
         "--endpoints",
         choices=[world.value for world in World],
-        default=World.REAL.value,
+        default=None if of_stack else World.REAL.value,
         help="the world that the stack states; no address of the other one is ever used",
     )
 

@@ -19,7 +19,7 @@ from clients.fly import FlyClient
 from clients.fly.errors import FlyNotFoundError
 from clients.github import GitHubClient
 from clients.names import BETTER_STACK_TOKEN, FLY_TOKEN, GITHUB_TOKEN, OWNER_PREFIX, VERIFY_KEY, WIRED
-from clients.prefect import Credential, PrefectClient
+from clients.prefect import Credential, PrefectClient, PrefectUnreachableError
 from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
@@ -41,7 +41,7 @@ Findings = Iterable[Finding]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    arguments.endpoints(parser)
+    arguments.endpoints(parser, of_stack=True)
     add_stack(parser)
     parser.add_argument("--org", help="Fly organization")
     parser.add_argument("--orchestrator-app", help="the orchestrator's Fly app")
@@ -59,11 +59,8 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         OpsError: at least one problem was found.
     """
     found = from_stack(args, rt)
-    findings = [
-        finding
-        for look in (_fly, _github, _better_stack, _health, _client, _server)
-        for finding in _guarded(look, found, rt)
-    ]
+    looks = (_fly, _github, _better_stack, _health, _client, _server)
+    findings = [finding for look in looks for finding in _guarded(look, found, found.rt)]
     sys.stdout.write(table(findings))
     sys.stdout.flush()  # a failure is told on standard error, and its sentence points to "above"
     problems = [finding for finding in findings if finding.state == "problem"]
@@ -197,10 +194,17 @@ def _client_finding(subject: str, version: str, text: str) -> Finding:
 
 def _server(found: Options, rt: Runtime) -> list[Finding]:
     key = rt.environ.get(VERIFY_KEY, "")
-    if not found.get("server_url") or not key:
-        return [Finding("server", "note", f"not asked; give its URL and {VERIFY_KEY} (name:key) to see who uses it")]
-    server = PrefectClient.at(found.get("server_url"), rt.world)
-    server.ready()
+    url = found.get("server_url")
+    if not url:
+        return [Finding("server", "note", "not asked; give --server-url, or --stack with the stack's name")]
+    server = PrefectClient.at(url, rt.world)
+    try:
+        server.ready()
+    except PrefectUnreachableError as silence:
+        return [Finding("server", "note", f"{silence.said} at {url}; before the first up that is so")]
+    if not key:
+        text = f"ready; set {VERIFY_KEY} to a login (pulumi stack output --show-secrets uiLogin) to see who uses it"
+        return [Finding("server", "ok", text)]
     try:
         credential = Credential.parse(key)
     except ValueError as reason:

@@ -19,7 +19,7 @@ from ops.stack_settings import add_stack, from_stack
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    arguments.endpoints(parser)
+    arguments.endpoints(parser, of_stack=True)
     add_stack(parser)
     parser.add_argument("--orchestrator-app", help="the orchestrator's Fly app")
     parser.add_argument("--health-url", help="the orchestrator's health endpoint")
@@ -34,6 +34,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         FlyError: Fly refused.
     """
     found = from_stack(args, rt)
+    rt = found.rt
     app, health_url = found.need("orchestrator_app"), found.need("health_url")
     endpoint = HealthEndpoint(health_url, rt.world)
     fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)

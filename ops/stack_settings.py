@@ -10,9 +10,10 @@ import argparse
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from clients.endpoints import World
 from ops.errors import OpsError
 from ops.runtime import Runtime
 
@@ -49,18 +50,20 @@ def add_stack(parser: argparse.ArgumentParser) -> None:
 
 
 def from_stack(args: argparse.Namespace, rt: Runtime) -> Options:
-    """Return the flags of `args`, completed from --stack; a stack's `endpoints` wins over the default of the flag.
+    """Return the flags of `args`, completed from --stack, and a Runtime in the world that the stack states.
 
     Raises:
-        OpsError: the stack cannot be read, or states the other world.
+        OpsError: the stack cannot be read, or states another world than --endpoints.
     """
     values = settings_of(args.stack) if args.stack else {}
     stated = values.pop("endpoints", "")
-    if stated and stated != rt.world.value:
+    asked = getattr(args, "endpoints", None)
+    if stated and asked and stated != asked:
         raise OpsError(
-            f'could not use stack "{args.stack}": it states endpoints: {stated}, but --endpoints is {rt.world.value}. '
-            f"Give --endpoints {stated}."
+            f'could not use stack "{args.stack}": it states endpoints: {stated}, but --endpoints is {asked}. '
+            "Leave --endpoints out."
         )
+    rt = replace(rt, world=World(stated)) if stated else rt
     values |= {name: value for name, value in vars(args).items() if isinstance(value, str) and value}
     return Options(values=values, rt=rt)
 

@@ -13,7 +13,7 @@ from clients.fly.errors import (
     FlyTimedOutError,
     FlyUnauthorizedError,
 )
-from clients.fly.wire import Wire, path, record
+from clients.fly.wire import Wire, path, record, records
 from clients.loops import until
 from clients.transport import Call
 
@@ -66,6 +66,17 @@ class Apps:
         app = App.from_wire(self._wire.get(f'read app "{name}"', path("apps", name), pace=f"get-app:{name}"))
         self._orgs[name] = app.org
         return app
+
+    def list(self, org: str) -> tuple[App, ...]:
+        """Return the organization's apps that the token sees, by name.
+
+        Raises:
+            FlyForbiddenError: the token does not reach the organization.
+        """
+        call = Call(method="GET", path=path("apps"), params={"org_slug": org}, pace="list-apps")
+        body = self._wire.send(f'list the apps of organization "{org}"', call).json()
+        apps = [App.from_wire(entry) for entry in records(record(body).get("apps"))]
+        return tuple(sorted(apps, key=lambda app: app.name))
 
     def org_of(self, name: str) -> str:
         """Return the slug of the app's organization; asked once, since apps do not move.

@@ -49,6 +49,10 @@ VERBS_AND_FLAGS = {
     # The last two are the spellings in states of before 0.1.0.
     "detach": {*_REDEPLOY, "--health-url", "--org", "--mode", "--app"},
     "emergency-detach": {"--endpoints", "--stack", "--orchestrator-app", "--health-url", "--timeout"},
+    "init": {
+        *("--endpoints", "--org", "--orchestrator-app", "--health-url", "--server-app", "--url-template", "--region"),
+        *("--image", "--repository", "--workflow", "--nonce-input", "--uptime", "--secrets-provider"),
+    },
     "doctor": {
         *("--endpoints", "--stack", "--org", "--orchestrator-app", "--health-url"),
         *("--server-app", "--server-url", "--repository", "--workflow"),

@@ -96,10 +96,11 @@ def test_a_stack_completes_the_flags_and_a_flag_wins() -> None:
 
 
 def test_a_stack_of_the_other_world_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack that states real is not handled by a verb that runs for the sandbox."""
+    """A stack that states real is not handled in the sandbox; where no world is asked for, it is the stack's."""
     monkeypatch.setattr("ops.stack_settings.settings_of", lambda _stack: {"endpoints": "real", "app": "o"})
     with pytest.raises(OpsError, match="it states endpoints: real, but --endpoints is sandbox"):
-        from_stack(argparse.Namespace(stack="prod"), Surroundings(FakeClock()).rt)
+        from_stack(argparse.Namespace(stack="prod", endpoints="sandbox"), Surroundings(FakeClock()).rt)
+    assert from_stack(argparse.Namespace(stack="prod"), Surroundings(FakeClock()).rt).rt.world is World.REAL
     monkeypatch.setattr(
         "ops.stack_settings.settings_of", lambda _stack: {"endpoints": "sandbox", "app": "o", "org": "g"}
     )
