@@ -201,7 +201,7 @@ def _server(found: Options, rt: Runtime) -> list[Finding]:
     try:
         server.ready()
     except PrefectUnreachableError as silence:
-        return [Finding("server", "note", f"{silence.said} at {url}; before the first up that is so")]
+        return [Finding("server", "note", f'{url} does not answer yet ({silence.said}); "pulumi up" deploys it')]
     if not key:
         text = f"ready; set {VERIFY_KEY} to a login (pulumi stack output --show-secrets uiLogin) to see who uses it"
         return [Finding("server", "ok", text)]
