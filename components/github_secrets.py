@@ -3,12 +3,17 @@
 Owns exactly the names it is given. Does not own the repository, the environment or any other secret. GitHub gives no
 way to mark a secret as ours, so a secret of the same name is overwritten; stacks of this repository are kept apart by
 settings/.
+
+The owner is configuration of the provider, which compares nothing of it: with the default provider another owner shows
+as no change, and a deletion meant for the old owner goes to the new one. So each owner has a provider of its own, which
+deletes what it made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import pulumi
 import pulumi_github as github
@@ -22,11 +27,13 @@ class GitHubSecretsArgs:
     """Inputs of GitHubSecrets.
 
     Attributes:
-        repository: name of the repository without its owner, which is the provider's.
+        owner: owner of the repository, in any case.
+        repository: name of the repository without its owner.
         environment: environment that holds the secrets; None for the repository itself.
         values: secret name to value.
     """
 
+    owner: str
     repository: str
     environment: str | None
     values: Mapping[str, pulumi.Input[str]]
@@ -45,11 +52,26 @@ class GitHubSecrets(pulumi.ComponentResource):
     def __init__(self, name: str, args: GitHubSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(GITHUB_SECRETS, name, None, opts)
         # Old and new share one name on GitHub: replacing must delete first, or the deletion would take the new value.
-        child = child_options(self, opts, delete_before_replace=True)
+        provider = _provider(args.owner, child_options(self))
+        child = child_options(
+            self, opts, delete_before_replace=True, provider=provider, replacement_trigger=args.owner.lower()
+        )
         secrets = [_secret(f"{name}-{secret}", secret, value, args, child) for secret, value in args.values.items()]
         self.waits_for = list(secrets)
         self.names = pulumi.Output.all(*[secret.secret_name for secret in secrets])
         self.register_outputs({"names": self.names})
+
+
+def _provider(owner: str, opts: pulumi.ResourceOptions) -> pulumi.ProviderResource:
+    # Not github.Provider: that one writes the token of the environment into the state. The plugin reads it for itself.
+    stated = pulumi.runtime.config.CONFIG.get()
+    inputs: dict[str, pulumi.Input[str]] = {
+        key.removeprefix("github:"): pulumi.Output.secret(value) if pulumi.runtime.is_config_secret(key) else value
+        for key, value in stated.items()
+        if key.startswith("github:")
+    }
+    own = pulumi.ResourceOptions(version=version("pulumi-github"))
+    return pulumi.ProviderResource("github", f"github-{owner.lower()}", inputs, pulumi.ResourceOptions.merge(opts, own))
 
 
 def _secret(

@@ -143,5 +143,10 @@ def _github_secrets(args: OrchestratorWiringArgs, opts: pulumi.ResourceOptions) 
     # Not the repository's name: after a rename the old name's secrets would be deleted behind the new one's, and both
     # names lead to one repository.
     target = f"environment-{github.environment}" if github.environment else "repository"
-    secrets = GitHubSecretsArgs(repository=github.repository, environment=github.environment, values=args.github.values)
+    secrets = GitHubSecretsArgs(
+        owner=args.deployment.github_owner,
+        repository=github.repository,
+        environment=github.environment,
+        values=args.github.values,
+    )
     return GitHubSecrets(target, secrets, opts)
