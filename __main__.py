@@ -4,6 +4,7 @@ import os
 import signal
 
 from components import stack
+from components.github_environment import require_environment
 from components.orchestrator_wiring import OrchestratorWiring
 from components.prefect_server import PrefectServer
 from components.uptime_monitor import UptimeMonitor
@@ -15,6 +16,9 @@ signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 settings = load()
 keys = server = monitor = wiring = None
+
+if settings.orchestrator.connected:
+    require_environment(settings.world, settings.github_repository, settings.github.environment)
 
 if settings.fly is not None:
     keys = stack.api_keys(settings, settings.fly)

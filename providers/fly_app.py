@@ -31,7 +31,9 @@ from clients.fly.operations.unknown_machines import removal, unknown_machines
 from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("name", "endpoints")
-UPDATES = ("adopt_existing", "owner")
+# `adopt_existing` is a permission and no state: a change of it alone must not show as a change of the app, whose
+# outputs a preview would then not know.
+UPDATES = ("owner",)
 
 
 class FlyAppProvider(ResourceProvider):

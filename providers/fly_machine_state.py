@@ -13,7 +13,8 @@ from providers.lifecycle import Props, plain, unknown
 
 REPLACES = ("app", "name", "region", "endpoints")
 RESTARTS = ("min_secrets_version", "secrets_fingerprint")
-UPDATES = ("owner", "healthy_timeout", "adopt", "retire_unmarked")
+# How long to wait and what creating may take over are no state: a change of them alone changes no machine.
+UPDATES = ("owner",)
 OUTPUTS = ("machine_id", "instance_id", "private_ip", "image_digest", "revision", "drifted", "org")
 
 

@@ -11,7 +11,8 @@ from clients.names import marker_of
 from providers.lifecycle import Props, fingerprint, plain, unknown
 
 REPLACES = ("app", "endpoints")
-UPDATES = ("absent", "owner", "take_over")
+# `take_over` is a permission and no state: a change of it alone writes nothing.
+UPDATES = ("absent", "owner")
 OUTPUTS = ("names", "version", "salt", "fingerprints", "fingerprint", "digests", "drifted", "org")
 
 

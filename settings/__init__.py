@@ -89,6 +89,11 @@ class Settings:
         return f"{self.fly.server_url}/api" if self.fly else (self.cloud.api_url or "").rstrip("/")
 
     @property
+    def github_repository(self) -> str:
+        """The repository with its owner, as owner/name."""
+        return f"{self.github_owner}/{self.github.repository}"
+
+    @property
     def machine_regions(self) -> tuple[str, ...]:
         """The region of each API machine, in order; empty with Prefect Cloud."""
         if self.fly is None:

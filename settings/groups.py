@@ -148,7 +148,9 @@ class GithubSettings(Group):
     workflow_inputs: dict[str, str] = setting(
         {}, doc="inputs of the workflow; {nonce} in a value becomes different for every dispatch"
     )
-    environment: str | None = setting(None, doc="environment to keep the secrets in, instead of the repository")
+    environment: str | None = setting(
+        None, doc="environment to keep the secrets in, instead of the repository; `up` stops at once when it is missing"
+    )
 
 
 class UptimeSettings(Group):

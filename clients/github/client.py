@@ -10,6 +10,7 @@ from urllib.parse import quote
 from clients.endpoints import GITHUB
 from clients.github.errors import (
     DIALECT,
+    GitHubNotFoundError,
     GitHubRefusedError,
     GitHubTransientError,
     GitHubUnauthorizedError,
@@ -97,6 +98,26 @@ class GitHubClient(ApiClient):
         path = f"{_repo(repository)}/actions/secrets"
         reply = self._get(path, f'list Actions secrets of repository "{repository}"', {"per_page": 100})
         return tuple(str(entry["name"]) for entry in _object(reply).get("secrets", []))
+
+    def require_environment(self, repository: str, environment: str) -> None:
+        """Fail unless `repository` has `environment`; GitHub makes none when a secret is written to it.
+
+        Raises:
+            GitHubNotFoundError: there is none, or the token may not see it.
+            GitHubError: any other refusal.
+        """
+        path = f"{_repo(repository)}/environments/{quote(environment, safe='')}"
+        try:
+            self._get(path, f'find environment "{environment}" of repository "{repository}"')
+        except GitHubNotFoundError as missing:
+            raise GitHubNotFoundError(
+                missing.doing,
+                "there is none, or the token may not see it",
+                status=missing.status,
+                request_id=missing.request_id,
+                advice=f"Make it (Settings > Environments of {repository}) or correct github.environment; the token "
+                "needs the permission Environments (read and write) as well.",
+            ) from missing
 
     def dispatch(
         self, repository: str, workflow: str, ref: str, inputs: Mapping[str, str] | None = None

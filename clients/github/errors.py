@@ -29,7 +29,7 @@ from clients.wire import Dialect
 
 _SCOPES = (
     "Set GITHUB_TOKEN to a token for this repository with the permissions Actions (read and write), Secrets (read and "
-    "write) and Metadata (read)."
+    "write) and Metadata (read), with github.environment also Environments (read and write)."
 )
 
 

@@ -22,13 +22,13 @@ def vault_of(deployment: Deployment, repository: str = REPOSITORY) -> Vault:
 def own_the_other(deployment: Deployment) -> Vault:
     """Let another owner have a repository of the same name with the same workflow."""
     github = deployment.sandbox.github
-    made = github.state.add_repository(*OTHER.split("/"))
+    made = github.add_repository(*OTHER.split("/"))
     made.workflows.extend(github.repository(REPOSITORY).workflows)
     return made.vault
 
 
 def test_another_owner_is_seen_without_a_refresh_and_the_old_one_is_left_clean(deployment: Deployment) -> None:
-    """The preview shows the three secrets; `up` writes them at the new owner and removes exactly them at the old one."""
+    """The preview shows the three secrets; `up` writes them at the new owner and removes exactly them at the old."""
     deployment.engine.up()
     theirs = own_the_other(deployment)
     deployment.engine.set({"github:owner": "elsewhere"})
@@ -58,12 +58,13 @@ def test_an_old_owner_that_cannot_be_reached_any_more_is_let_go_by_a_refresh(dep
 def test_a_renamed_repository_and_another_case_lose_no_secret(deployment: Deployment) -> None:
     """A rename, a transfer to another owner and another spelling: one repository all the time, whose secrets stay."""
     deployment.engine.up()
-    vault = vault_of(deployment)
+    vault, before = vault_of(deployment), REPOSITORY
     for full_name in ("captionacc/Captions", "elsewhere/Captions", "Elsewhere/captions"):
-        deployment.sandbox.github.move(deployment.sandbox.github.repositories.popitem()[1].full_name, full_name)
+        deployment.sandbox.github.move(before, full_name)
+        before = full_name
         owner, _, name = full_name.partition("/")
-        deployment.engine.set({"github:owner": owner})
         deployment.configure(github={"repository": name})
+        deployment.engine.set({"github:owner": owner})
         deployment.engine.up()
         assert {*deployment.ours, "SUPABASE_SERVICE_KEY"} == set(vault.secrets), full_name
         assert deployment.engine.preview(expect_no_changes=True, refresh=True) == {}

@@ -70,6 +70,7 @@ def test_exactly_these_resources_are_registered(program: Program) -> None:
         IMAGE: 1,
         COMMAND: 5,
         GITHUB_SECRET: 3,
+        "pulumi:providers:github": 1,
     }
 
 
