@@ -24,6 +24,7 @@ OURS = {
     "PREFECT_API_URL": "http://127.0.0.1:1/api",
     "PREFECT_API_KEY": "pf_canary",
     "PREFECT_API_AUTH_STRING": "o:pf_canary",
+    "PREFECT_CLIENT_CUSTOM_HEADERS": '{"Authorization": "Bearer pf_canary"}',
 }
 MARKER = "PREFECT_FLY_OWNER_0123456789AB"
 ROOT = Path(__file__).parents[3]
