@@ -105,12 +105,13 @@ def test_a_name_that_somebody_else_set_is_refused_or_taken_over(sandbox: Sandbox
 
 
 def test_an_update_that_writes_nothing_restarts_nobody(sandbox: Sandbox) -> None:
-    """With takeOver set back to false the fingerprint and the version, on which machines and redeploys hang, stay."""
+    """TakeOver set back is no change; one more absent name keeps the fingerprint, on which machines hang."""
     secrets = engine().create(inputs(take_over=True))
     before, done = dict(secrets.outputs), writes(sandbox)
-    assert secrets.up(inputs()) == "update"
+    assert secrets.up(inputs()) == "same"
+    assert secrets.up(inputs(absent=["C", "D"])) == "update"
     assert writes(sandbox) == done
-    assert secrets.outputs == before | {"take_over": False}
+    assert secrets.outputs == before | {"absent": ["C", "D"]}
 
 
 def test_a_name_that_must_be_absent_is_somebody_s_too(sandbox: Sandbox) -> None:
