@@ -60,6 +60,10 @@ MEANINGS: Mapping[int, Meaning] = {
         "the tables are not where they should be",
         "Set database.schema to a new name: another Prefect may be using the public schema.",
     ),
+    21: Meaning(
+        "the schema holds the tables of a Prefect 2",
+        "Set database.schema to a new name; the old tables stay as they are, for a Prefect 2 to read.",
+    ),
 }
 
 

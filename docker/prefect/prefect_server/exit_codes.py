@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     TIMEOUT = 18
     BAD_SETTINGS = 19
     TABLES_MISPLACED = 20
+    PREFECT_2 = 21
 
 
 class VerbError(Exception):

@@ -124,6 +124,18 @@ def _require_ours(layout: Layout) -> None:
             f'could not migrate schema "{name}": it is at {layout.revision}, which is newer than this image '
             f"({revisions.head}); deploy the newer image again, or restore the backup made before its upgrade",
         )
+    if layout.revision in revisions.of_prefect_2 and layout.has_tables:
+        raise VerbError(
+            ExitCode.PREFECT_2,
+            f'could not migrate schema "{name}": a Prefect 2 made it ({layout.revision}), which could not use it any '
+            "more; set database.schema to another name, and what is there stays as it is",
+        )
+    if name == "public" and not layout.has_tables:
+        raise VerbError(
+            ExitCode.TABLES_MISPLACED,
+            'could not migrate schema "public": no Prefect is in it, and other applications build there; '
+            "set database.schema to a name of its own",
+        )
     if layout.has_tables and layout.revision is None:
         raise VerbError(
             ExitCode.TABLES_MISPLACED,

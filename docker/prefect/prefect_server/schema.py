@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 VERSION_TABLE = "alembic_version"
+# The newest Postgres migration of prefect 2.20.27, the last of Prefect 2.
+LAST_OF_PREFECT_2 = "b23c83a12cb4"
 # The catalogue, and not to_regclass: that one fails on a schema the role may not use.
 _LAYOUT = """
 WITH relation AS (
@@ -73,10 +75,14 @@ async def inspect(connection: Any, schema: str) -> Layout:
 
 @dataclass(frozen=True)
 class Revisions:
-    """The migrations that come with the installed Prefect."""
+    """The migrations that come with the installed Prefect.
+
+    `of_prefect_2` are those that a server of Prefect 2 makes; the chain of Prefect 3 begins with them.
+    """
 
     known: frozenset[str]
     head: str
+    of_prefect_2: frozenset[str]
 
 
 def installed_revisions(folder: Path) -> Revisions:
@@ -85,15 +91,20 @@ def installed_revisions(folder: Path) -> Revisions:
     Raises:
         ValueError: the files do not form one chain with one end.
     """
-    known: set[str] = set()
-    replaced: set[str] = set()
+    before: dict[str, str | None] = {}
     for path in folder.glob("*.py"):
-        for down, revision in _REVISION.findall(path.read_text()):
-            (replaced if down else known).add(revision)
-    heads = known - replaced
+        found = {bool(down): revision for down, revision in _REVISION.findall(path.read_text())}
+        if False in found:
+            before[found[False]] = found.get(True)
+    heads = before.keys() - set(before.values())
     if len(heads) != 1:
         raise ValueError(f"expected one newest migration in {folder.name}, found {sorted(heads)}")
-    return Revisions(frozenset(known), heads.pop())
+    older: list[str] = []
+    revision = LAST_OF_PREFECT_2 if LAST_OF_PREFECT_2 in before else None
+    while revision is not None and revision not in older:
+        older.append(revision)
+        revision = before.get(revision)
+    return Revisions(known=frozenset(before), head=heads.pop(), of_prefect_2=frozenset(older))
 
 
 def prefect_migrations(package: Path) -> Path:

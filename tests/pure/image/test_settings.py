@@ -116,4 +116,5 @@ def test_exit_codes_stay_what_they_are() -> None:
         "TIMEOUT": 18,
         "BAD_SETTINGS": 19,
         "TABLES_MISPLACED": 20,
+        "PREFECT_2": 21,
     }
