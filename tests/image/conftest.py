@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from sandbox.postgres import PostgresServer
+from tests.support.migration import Migrate
 from tests.support.postgres import running_postgres
 from tests.support.prefect_server import Program, database_environment, hashed, run_verb, running
 
@@ -43,6 +46,20 @@ def migrated_database(postgres: PostgresServer, tmp_path_factory: pytest.TempPat
         return postgres.url(name)
 
     return make
+
+
+@pytest.fixture
+def migrate(tmp_path: Path) -> Migrate:
+    """Run `migrate` on a database's URL, with more environment by keyword."""
+
+    def run(url: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        done = run_verb("migrate", tmp_path, database_environment(url) | environ)
+        password = urlsplit(url).password
+        assert password
+        assert password not in done.stdout + done.stderr
+        return done
+
+    return run
 
 
 KEYS = {"orchestrator": "key-of-the-orchestrator", "github": "key-of-github", "admin": "a-login"}

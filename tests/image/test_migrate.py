@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,40 +16,10 @@ import pytest
 from sandbox.certificates import issue
 from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
-from tests.support.prefect_server import Program, database_environment, free_port, hashed, run_verb, running
+from tests.support.migration import TABLES, Migrate, name_of, sentence
+from tests.support.prefect_server import Program, database_environment, free_port, hashed, running
 
 pytestmark = pytest.mark.prefect
-
-TABLES = """SELECT table_schema, count(*) FROM information_schema.tables
-WHERE table_name IN ('flow_run', 'alembic_version', 'block_type') GROUP BY 1 ORDER BY 1"""
-Migrate = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def migrate(tmp_path: Path) -> Migrate:
-    """Run `migrate` on a database's URL, with more environment by keyword."""
-
-    def run(url: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        done = run_verb("migrate", tmp_path, database_environment(url) | environ)
-        password = urlsplit(url).password
-        assert password
-        assert password not in done.stdout + done.stderr
-        return done
-
-    return run
-
-
-def sentence(done: subprocess.CompletedProcess[str], code: int) -> str:
-    """The last line of a migration that failed with this code."""
-    last = done.stdout.strip().splitlines()[-1]
-    assert done.returncode == code, done.stdout + done.stderr
-    assert last.startswith("migrate: could not ")
-    return last
-
-
-def name_of(url: str) -> str:
-    """The database's name."""
-    return urlsplit(url).path.removeprefix("/")
 
 
 def replaced(url: str, *, user: str = "", password: str = "", host: str = "", port: int = 0, name: str = "") -> str:
@@ -117,41 +86,6 @@ def test_foreign_alembic_in_public_is_left_alone(
     assert migrate(fresh_database).returncode == 0
     assert postgres.execute("SELECT * FROM public.alembic_version", name_of(fresh_database)) == "theirs"
     assert postgres.execute(TABLES, name_of(fresh_database)) == "prefect|3\npublic|1"
-
-
-def test_a_server_made_by_hand_keeps_its_history_in_public(
-    postgres: PostgresServer, fresh_database: str, migrate: Migrate
-) -> None:
-    """Prefect's tables in `public`, as its own command makes them, are taken where the settings say so."""
-    name = name_of(fresh_database)
-    assert migrate(fresh_database).returncode == 0
-    postgres.execute("DROP SCHEMA public; ALTER SCHEMA prefect RENAME TO public", name)
-    postgres.execute("INSERT INTO public.flow (name) VALUES ('of-the-old-server')", name)
-    assert migrate(fresh_database, PREFECT_FLY_DATABASE_SCHEMA="public").returncode == 0
-    assert postgres.execute(TABLES, name) == "public|3"
-    assert postgres.execute("SELECT name FROM public.flow", name) == "of-the-old-server"
-
-
-def test_a_public_schema_without_prefect_is_left_alone(
-    postgres: PostgresServer, fresh_database: str, migrate: Migrate
-) -> None:
-    """Nothing is built in `public`, where other applications are, unless a Prefect is there."""
-    said = sentence(migrate(fresh_database, PREFECT_FLY_DATABASE_SCHEMA="public"), 20)
-    assert "set database.schema to a name of its own" in said
-    assert postgres.execute(TABLES, name_of(fresh_database)) == ""
-
-
-def test_a_prefect_2_database_is_refused(postgres: PostgresServer, fresh_database: str, migrate: Migrate) -> None:
-    """Its revision is one of Prefect 2's; nothing is changed, and the sentence says what to do."""
-    name = name_of(fresh_database)
-    postgres.execute(
-        "CREATE SCHEMA prefect AUTHORIZATION prefect; CREATE TABLE prefect.flow_run (id int);"
-        "CREATE TABLE prefect.alembic_version (version_num text); ALTER TABLE prefect.alembic_version OWNER TO prefect;"
-        "INSERT INTO prefect.alembic_version VALUES ('b23c83a12cb4')",
-        name,
-    )
-    assert "a Prefect 2 made it (b23c83a12cb4)" in sentence(migrate(fresh_database), 21)
-    assert postgres.execute("SELECT version_num FROM prefect.alembic_version", name) == "b23c83a12cb4"
 
 
 def test_unreachable(fresh_database: str, migrate: Migrate) -> None:

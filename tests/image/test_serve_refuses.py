@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
-from tests.image.test_migrate import name_of
+from tests.support.migration import name_of
 from tests.support.prefect_server import Program, database_environment, free_port, hashed, run_verb
 
 pytestmark = pytest.mark.prefect
