@@ -16,3 +16,6 @@ FAULTS: Mapping[str, Mapping[str, Any]] = {
     "HTML with 200": {"status": 200, "body": "<!doctype html><title>Gateway</title>", "headers": {}},
 }
 """By name: the settings of `sandbox.core.faults.Fault`; each hits once unless it says otherwise."""
+
+GARBLED = frozenset({"truncated JSON", "HTML with 200"})
+"""Those that look like a success."""

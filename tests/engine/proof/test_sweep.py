@@ -31,6 +31,15 @@ def test_some_faults_leave_nothing_wrong(operation: str, count: int) -> None:
         assert not outcome.violations, outcome
 
 
+def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_refresh() -> None:
+    """A garbled success of its write loses the secret unseen; `up --refresh` writes it."""
+    clean = clean_run("up")
+    case = next(case for case in cases("up", clean) if case.believed and case.route.method == "PUT")
+    outcome = run_case(case, clean)
+    assert outcome.hits == 1
+    assert not outcome.violations, outcome
+
+
 def test_a_world_that_ends_otherwise_is_a_violation() -> None:
     """The control of the comparison: a clean run that knew another end."""
     clean = clean_run("up")
