@@ -85,7 +85,7 @@ class DatabaseSettings(Group):
 
     # Pydantic's models have an attribute "schema" of their own.
     schema_name: str = setting(
-        "prefect", alias="schema", doc="schema of the server's tables", pattern="^[a-z_][a-z0-9_]{0,62}$"
+        "prefect", alias="schema", doc="schema of the server's tables", pattern="^[a-z_][a-z0-9_]{0,58}$"
     )
     tier: Literal["nano", "micro", "small", "medium"] = setting("nano", doc="Supabase tier, bounds the connections")
     pooler_clients: int = setting(

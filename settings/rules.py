@@ -123,6 +123,16 @@ def _sizes(draft: Draft, problems: Problems) -> None:
         problems.add("vm.memoryMb", f"{vm.cpus} {vm.cpu_kind} CPU(s) take {least} to {most} MB, not {vm.memory_mb}")
 
 
+def _schema(draft: Draft, problems: Problems) -> None:
+    name = draft.get(DatabaseSettings).schema_name
+    if name.startswith("pg_") or name.endswith("_fly"):
+        problems.add(
+            "database.schema",
+            f'"{name}" is not free: names that begin with "pg_" are Postgres\'s, those with "_fly" at the end are for '
+            "the image's own tables. Choose another name",
+        )
+
+
 def _several_machines(draft: Draft, problems: Problems) -> None:
     replicas, separate = draft.get(VmSettings).replicas, draft.get(ServicesSettings).separate
     if replicas > 1 and not separate:
@@ -246,6 +256,7 @@ _CLOUD: tuple[Rule, ...] = (_cloud, _cloud_address)
 _SELF_HOSTED: tuple[Rule, ...] = (
     _sizes,
     _swap,
+    _schema,
     _several_machines,
     _redis,
     _image,

@@ -7,12 +7,12 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 from pathlib import Path
 
 import aiohttp
 
 from sandbox.core.child import bound_to_parent
+from sandbox.core.ports import free_port
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 6.0
@@ -70,7 +70,7 @@ class Backend:
 
         python = await asyncio.to_thread(prefect_python)
         self._home.mkdir(parents=True, exist_ok=True)
-        self._port = _free_port()
+        self._port = free_port()
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
             "HOME": str(self._home),
             "PREFECT_HOME": str(self._home),
@@ -103,9 +103,3 @@ class Backend:
                 await asyncio.sleep(0.2)
         await self.stop()
         raise BackendError(f"could not start the workspace's Prefect server: see {self._home / 'server.log'}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

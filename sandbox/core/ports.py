@@ -7,6 +7,7 @@ program's connection may sit on it when it is wanted again. Ports below that ran
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Iterator
 
 _FIRST, _LAST = 15_000, 32_000  # Linux takes outgoing connections from 32768 up
@@ -21,3 +22,15 @@ def port_candidates(wanted: int = 0) -> Iterator[int]:
     # Not for secrets: a port that is taken is simply passed over.
     yield from random.sample(range(_FIRST, _LAST), _TRIES)
     yield 0
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port on which nobody listens at this moment, for a program that opens it itself."""
+    for candidate in port_candidates():
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free")

@@ -14,10 +14,11 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from sandbox.certificates import issue
+from sandbox.core.ports import free_port
 from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
 from tests.support.migration import TABLES, Migrate, name_of, sentence
-from tests.support.prefect_server import Program, database_environment, free_port, hashed, running
+from tests.support.prefect_server import Program, database_environment, hashed, running
 
 pytestmark = pytest.mark.prefect
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.core.ports import free_port
 from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
 from tests.support.migration import name_of
-from tests.support.prefect_server import Program, database_environment, free_port, hashed, run_verb
+from tests.support.prefect_server import Program, database_environment, hashed, run_verb
 
 pytestmark = pytest.mark.prefect
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -16,19 +15,13 @@ from pathlib import Path
 
 import requests
 
+from sandbox.core.ports import free_port
 from tests.support.postgres import prefect_url
 from toolchain.prefect_env import prefect_python
 
 SOURCE = Path(__file__).resolve().parents[2] / "docker" / "prefect"
 START_SECONDS = 300.0
 STOP_SECONDS = 120.0
-
-
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def hashed(keys: Mapping[str, str]) -> str:

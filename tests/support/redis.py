@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.support.prefect_server import free_port
+from sandbox.core.ports import free_port
 
 
 @contextmanager

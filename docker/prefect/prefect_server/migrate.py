@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
-from prefect_server import database, preflight, schema
+from prefect_server import database, own_tables, preflight, schema
 from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.launch import load_prefect_settings, read_settings
@@ -58,6 +58,7 @@ async def _migrate(settings: ServerSettings) -> int:
         await _take_lock(lent, settings.schema)
         before = await _prepare(lent, settings)
         await _upgrade(settings, before)
+        await _make_own_tables(lent, settings)
         after = await _verify(lent, settings)
     _say(f'schema "{after.schema}" is at {after.revision}, search_path {after.search_path}')
     return ExitCode.OK
@@ -82,11 +83,11 @@ async def _prepare(lent: Any, settings: ServerSettings) -> Layout:
     """Make sure that Prefect will build in our schema, or refuse."""
     layout = await schema.inspect(lent, settings.schema)
     if not layout.readable:
-        raise _missing_privilege(settings, *_grants(settings))
+        raise _missing_privilege(settings, *_grants(settings, settings.schema))
     _require_ours(layout)
-    if not layout.schema_exists:
-        await _run(lent, settings, f"CREATE SCHEMA {quote_name(settings.schema)}")
-        _say(f'created schema "{settings.schema}"')
+    # Both before Prefect's upgrade: a right that is missing is found while nothing is changed.
+    for name in (settings.schema, own_tables.own_schema(settings.schema)):
+        await _create_schema(lent, settings, name)
     if layout.trgm is None:
         place = await _extension_schema(lent, settings.schema)
         await _run(lent, settings, f"CREATE EXTENSION {EXTENSION} SCHEMA {quote_name(place)}")
@@ -151,6 +152,28 @@ def _require_ours(layout: Layout) -> None:
         )
 
 
+async def _create_schema(lent: Any, settings: ServerSettings, name: str) -> None:
+    if await lent.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", name):
+        return
+    await _run(lent, settings, f"CREATE SCHEMA {quote_name(name)}")
+    _say(f'created schema "{name}"')
+
+
+async def _make_own_tables(lent: Any, settings: ServerSettings) -> None:
+    """Bring our own tables to what this image needs.
+
+    Raises:
+        VerbError: the role may not, or a step failed; those before it stay.
+    """
+    try:
+        for step in await own_tables.bring_up(lent, settings.schema):
+            _say(f"made {step}")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise _missing_privilege(settings, *_grants(settings, own_tables.own_schema(settings.schema))) from error
+    except asyncpg.PostgresError as error:
+        raise VerbError(ExitCode.OTHER, f"could not make the tables of our own: {error}") from error
+
+
 async def _extension_schema(lent: Any, own: str) -> str:
     allowed = await lent.fetchval(
         "SELECT coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $1), false)",
@@ -176,9 +199,9 @@ async def _require_usable(lent: Any, settings: ServerSettings, layout: Layout) -
             )
 
 
-def _grants(settings: ServerSettings) -> list[str]:
+def _grants(settings: ServerSettings, schema_name: str) -> list[str]:
     """What makes a schema of somebody else's usable."""
-    role, name = quote_name(settings.database.user), quote_name(settings.schema)
+    role, name = quote_name(settings.database.user), quote_name(schema_name)
     return [f"GRANT USAGE, CREATE ON SCHEMA {name} TO {role}", f"GRANT ALL ON ALL TABLES IN SCHEMA {name} TO {role}"]
 
 
@@ -199,10 +222,11 @@ async def _run(lent: Any, settings: ServerSettings, statement: str) -> None:
     try:
         await lent.execute(statement)
     except asyncpg.InsufficientPrivilegeError as error:
-        role, name = quote_name(settings.database.user), quote_name(settings.schema)
-        remedy = f"CREATE SCHEMA IF NOT EXISTS {name} AUTHORIZATION {role}"
-        extension = f"CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA {name}"
-        raise _missing_privilege(settings, remedy, extension) from error
+        role = quote_name(settings.database.user)
+        names = [quote_name(name) for name in (settings.schema, own_tables.own_schema(settings.schema))]
+        remedies = [f"CREATE SCHEMA IF NOT EXISTS {name} AUTHORIZATION {role}" for name in names]
+        extension = f"CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA {names[0]}"
+        raise _missing_privilege(settings, *remedies, extension) from error
     except asyncpg.PostgresError as error:
         raise VerbError(
             ExitCode.OTHER, f"could not prepare the database: {statement.split(' (', maxsplit=1)[0]}: {error}"
@@ -237,7 +261,7 @@ def _upgrade_failure(settings: ServerSettings, error: BaseException) -> VerbErro
         cause = getattr(cause, "orig", None) or cause.__cause__ or cause.__context__
     for each in chain:
         if isinstance(each, asyncpg.InsufficientPrivilegeError):
-            return _missing_privilege(settings, *_grants(settings))
+            return _missing_privilege(settings, *_grants(settings, settings.schema))
         if isinstance(each, TimeoutError):
             return VerbError(ExitCode.TIMEOUT, "could not migrate: a statement took too long; run it again")
     words = re.sub(r"\s+", " ", str(chain[-1]))[:300]

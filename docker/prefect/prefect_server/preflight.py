@@ -7,7 +7,9 @@ import logging
 from importlib.util import find_spec
 from pathlib import Path
 
-from prefect_server import database, schema
+import asyncpg  # type: ignore[import-untyped]
+
+from prefect_server import database, own_tables, schema
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.settings import ServerSettings
 
@@ -31,8 +33,11 @@ def prefect_folder() -> Path:
     return Path(spec.origin).parent
 
 
-async def inspect_with_retries(settings: ServerSettings) -> schema.Layout:
+async def inspect_with_retries(settings: ServerSettings) -> tuple[schema.Layout, list[str]]:
     """Look at the database, a few times when it cannot be reached.
+
+    Returns:
+        Where Prefect's tables are, and the steps of our own tables that are missing.
 
     Raises:
         VerbError: it cannot be used; the code says why.
@@ -40,7 +45,15 @@ async def inspect_with_retries(settings: ServerSettings) -> schema.Layout:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             async with database.connection(settings) as lent:
-                return await schema.inspect(lent, settings.schema)
+                return await schema.inspect(lent, settings.schema), await own_tables.missing_steps(
+                    lent, settings.schema
+                )
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise VerbError(
+                ExitCode.MISSING_PRIVILEGE,
+                f'could not read schema "{own_tables.own_schema(settings.schema)}": the role lacks a privilege; '
+                "run migrate, which names the SQL",
+            ) from error
         except VerbError as error:
             if error.code not in _MAY_PASS or attempt == ATTEMPTS:
                 raise
@@ -90,6 +103,12 @@ def look(settings: ServerSettings) -> schema.Layout:
     Raises:
         VerbError: see `inspect_with_retries` and `require_migrated`.
     """
-    layout = asyncio.run(inspect_with_retries(settings))
+    layout, missing = asyncio.run(inspect_with_retries(settings))
     require_migrated(layout, schema.installed_revisions(schema.prefect_migrations(prefect_folder())))
+    if missing:
+        raise VerbError(
+            ExitCode.TABLES_MISPLACED,
+            f'could not use schema "{own_tables.own_schema(layout.schema)}": it lacks {", ".join(missing)}; '
+            "migrate was not run with this image",
+        )
     return layout

@@ -32,7 +32,8 @@ REFUSED_NAMES = {
     "PREFECT_SERVER_API_BASE_PATH": "cannot be changed: the gate guards /api",
 }
 SECRET_NAMES = (DATABASE_URL, API_KEYS, "PREFECT_FLY_REDIS_URL", "PREFECT_SERVER_API_AUTH_STRING", *REFUSED_NAMES)
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# Postgres cuts names after 63 characters, and the schema of our own tables has four more.
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,58}")
 _PEM = "-----BEGIN CERTIFICATE-----"
 
 
@@ -122,9 +123,10 @@ def read(environ: Mapping[str, str], *, needs_keys: bool) -> ServerSettings:
 
 def _read_schema(reader: _Reader) -> str:
     schema = reader.text("PREFECT_FLY_DATABASE_SCHEMA") or "prefect"
-    if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):
+    if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_") or schema.endswith("_fly"):
         reader.problems.append(
-            f'PREFECT_FLY_DATABASE_SCHEMA is "{schema[:64]}" and must be lower-case letters, digits and "_"'
+            f'PREFECT_FLY_DATABASE_SCHEMA is "{schema[:64]}" and must be lower-case letters, digits and "_", '
+            'at most 59, without "_fly" at its end: that is the name of the schema of our own tables'
         )
     return schema
 

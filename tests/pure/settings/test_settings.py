@@ -65,6 +65,8 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
         ({"vm": {"memoryMb": 4096}}, "vm.memoryMb: 1 shared CPU(s) take 256 to 2048 MB, not 4096"),
         ({"vm": {"cpuKind": "performance"}}, "vm.memoryMb: 1 performance CPU(s) take 2048 to 8192 MB, not 256"),
         ({"vm": {"replicas": 2}}, "vm.replicas: 2 replicas need services.separate"),
+        ({"database": {"schema": "acme_fly"}}, 'database.schema: "acme_fly" is not free'),
+        ({"database": {"schema": "a" * 60}}, "database.schema: "),
         ({"services": {"separate": True}}, "redisUrl: services.separate needs it"),
         ({"redisUrl": "http://h"}, "redisUrl: it must start with redis://"),
         ({"keys": {"current": 1, "accepted": [1, 1]}}, "a generation stands twice"),
