@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from prefect_server.asgi import Message, Receive, Scope, Send, header_values
 from prefect_server.counters import Counters
 from prefect_server.gate import Gate, SelfCheck
-from prefect_server.keys import KeyRing, sha256
+from prefect_server.keys import Key, KeyRing, sha256
 from prefect_server.observing import CouldNotAskError, Observer
 from prefect_server.self_check import Exchange, check_gate, check_inner
 from prefect_server.surface import Surface
@@ -82,7 +82,7 @@ async def whole_check(gate: Gate) -> None:
 
 def make_gate(inner: Inner, *, self_check: SelfCheck = whole_check, opened: bool = True, **keys: str) -> Gate:
     """A gate around the double; keys by name, in clear."""
-    ring = KeyRing({name: [sha256(key)] for name, key in (keys or {"worker": "good-key"}).items()})
+    ring = KeyRing({name: Key((sha256(key),)) for name, key in (keys or {"worker": "good-key"}).items()})
     gate = Gate(
         inner,
         keys=ring,

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from prefect_server.keys import Verdict, rfc3339
 from prefect_server.observing import Timings
 
 logger = logging.getLogger("prefect_fly.gate")
@@ -22,10 +23,11 @@ WINDOW_SECONDS = 10.0
 
 @dataclass
 class KeyUse:
-    """What one key name has been used for since this process started."""
+    """What one key name has been used for since this process started; `expired` are those refused for their age."""
 
     accepted: int = 0
     refused: int = 0
+    expired: int = 0
     last_accepted: float | None = None
     client_version: str | None = None
     client_seen: float | None = None
@@ -60,14 +62,19 @@ class Counters:
             logger.info('key "%s" is used by a Prefect %s client', name, version)
             use.client_version = version
 
-    def refuse(self, claimed: str | None, what: str) -> None:
-        """Count one refused request or websocket; `claimed` is a known name or None, `what` says what it wanted."""
-        use = self.by_name.get(claimed) if claimed else None
-        if use:
-            use.refused += 1
-        else:
+    def refuse(self, verdict: Verdict, what: str) -> None:
+        """Count one refused request or websocket; `what` says what it wanted."""
+        use = self.by_name.get(verdict.claimed) if verdict.claimed else None
+        if use is None:
             self.refused_unknown += 1
-        self._note(f'refused {what}: wrong or no key for "{claimed}"' if use else f"refused {what}: no valid key")
+            self._note(f"refused {what}: no valid key")
+            return
+        use.refused += 1
+        if verdict.expires:
+            use.expired += 1
+            self._note(f'refused {what}: the key "{verdict.claimed}" expired at {rfc3339(verdict.expires)}')
+        else:
+            self._note(f'refused {what}: wrong or no key for "{verdict.claimed}"')
 
     def report(self) -> dict[str, object]:
         """The body of GET /gate/keys; times are unix seconds."""

@@ -19,7 +19,7 @@ from prefect_server.asgi import App, Message, Receive, Scope, Send, answer_json,
 from prefect_server.asgi import without_header as _without
 from prefect_server.counters import Counters, client_version
 from prefect_server.credentials import from_header
-from prefect_server.keys import KeyRing
+from prefect_server.keys import NOBODY, KeyRing, Verdict, rfc3339
 from prefect_server.observing import Observer
 from prefect_server.pages import Pages
 from prefect_server.ready import SharedReady
@@ -83,7 +83,7 @@ class Gate:
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge one HTTP request and answer it or pass it on."""
         if self.surface.is_mangled(scope):
-            self.counters.refuse(None, "a path with a control character")
+            self.counters.refuse(NOBODY, "a path with a control character")
             await answer_json(scope, send, 400, {"exception_message": "The path holds a control character."})
             return
         if self.surface.is_open(scope):
@@ -92,13 +92,13 @@ class Gate:
         agents = header_values(scope, b"user-agent")
         version = client_version(agents)
         if version and version.startswith(("0.", "1.", "2.")):
-            self.counters.refuse(None, f"a Prefect {version} client")
+            self.counters.refuse(NOBODY, f"a Prefect {version} client")
             await answer_json(scope, send, 400, {"exception_message": OLD_CLIENT.format(version=version)})
             return
         verdict = self.keys.check(from_header(scope))
         if verdict.accepted is None:
-            self.counters.refuse(verdict.claimed, "an HTTP request")
-            await answer_json(scope, send, 401, {"exception_message": "Unauthorized"})
+            self.counters.refuse(verdict, "an HTTP request")
+            await answer_json(scope, send, 401, {"exception_message": _why_unauthorized(verdict)})
             return
         self.counters.accept(verdict.accepted, agents)
         if scope["path"].startswith(f"{GATE_BASE}/"):
@@ -141,7 +141,7 @@ class Gate:
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge one websocket by its first message and pass it on; Prefect closes those that were refused."""
         if not self.surface.is_socket(scope):
-            self.counters.refuse(None, "a websocket on an unknown path")
+            self.counters.refuse(NOBODY, "a websocket on an unknown path")
             await refuse_socket(receive, send)
             return
         handshake = Handshake(scope, receive, keys=self.keys, auth_string=self._auth_string, room=self.room)
@@ -156,7 +156,7 @@ class Gate:
                     self.counters.accept(handshake.verdict.accepted, header_values(scope, b"user-agent"))
                     scope.get("extensions", {}).get(LIFT_LIMIT, _nothing)()
                 else:
-                    self.counters.refuse(handshake.verdict.claimed, "a websocket")
+                    self.counters.refuse(handshake.verdict, "a websocket")
             return message
 
         inner = {**scope, "headers": _without(scope, b"authorization")}
@@ -179,6 +179,13 @@ class Gate:
 
     async def _check_itself(self) -> None:
         await self._self_check(self)
+
+
+def _why_unauthorized(verdict: Verdict) -> str:
+    """Say more than "Unauthorized" only to whoever holds a key that was valid once."""
+    if not verdict.expires:
+        return "Unauthorized"
+    return f'The key "{verdict.claimed}" expired at {rfc3339(verdict.expires)}: ask an administrator for a later date.'
 
 
 def _nothing() -> None:

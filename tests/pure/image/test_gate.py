@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from prefect_server import self_check, sockets
 from prefect_server.asgi import Receive, Send
-from prefect_server.keys import Verdict
+from prefect_server.keys import KeyRing, Verdict
 from prefect_server.self_check import Exchange, basic, http_status, socket_close_code
 
 from tests.support.asgi_double import BASIC, Inner, lifespan, make_gate, request
@@ -133,6 +136,7 @@ def test_keys_report() -> None:
         assert report["keys"]["other"] == {
             "accepted": 1,
             "refused": 0,
+            "expired": 0,
             "last_accepted": pytest.approx(report["started_at"], abs=60),
             "client_version": None,
             "client_seen": None,
@@ -155,6 +159,30 @@ def test_old_client_is_told_why() -> None:
         assert inner.seen == []
 
     asyncio.run(run())
+
+
+def test_an_expired_key_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Its holder gets 401 and the time, the counter and the log say it too; a wrong key learns nothing of it."""
+
+    async def run() -> None:
+        inner = Inner()
+        gate = make_gate(inner, worker="good-key", anna="old-key")
+        expires = datetime(2020, 1, 31, tzinfo=UTC)
+        gate.keys = KeyRing({**gate.keys.keys, "anna": replace(gate.keys.keys["anna"], expires=expires)})
+        exchange, wrong = Exchange([]), Exchange([])
+        await gate(request("/api/version", b"Bearer old-key", b"curl/8"), *both(exchange))
+        await gate(request("/api/version", b"Bearer anna:guess", b"curl/8"), *both(wrong))
+        assert exchange.sent[0]["status"] == 401
+        assert b'The key \\"anna\\" expired at 2020-01-31T00:00:00Z' in exchange.sent[1]["body"]
+        assert b"expired" not in wrong.sent[1]["body"]
+        first = json.dumps({"type": "auth", "token": "anna:old-key"})
+        assert await socket_close_code(gate, "/api/events/in", first) == 1008
+        assert (gate.counters.by_name["anna"].refused, gate.counters.by_name["anna"].expired) == (3, 2)
+        assert not any(scope["type"] == "http" for scope in inner.seen)
+
+    with caplog.at_level(logging.WARNING, logger="prefect_fly.gate"):
+        asyncio.run(run())
+    assert 'the key "anna" expired at 2020-01-31T00:00:00Z' in caplog.text
 
 
 def silent() -> tuple[Receive, Send]:

@@ -11,6 +11,7 @@ from prefect_server import sockets
 from prefect_server.asgi import Receive, Scope, Send
 from prefect_server.counters import LINES_PER_WINDOW, Counters, RefusalLog
 from prefect_server.gate import Gate
+from prefect_server.keys import NOBODY, Verdict
 from prefect_server.ready import FRESH_SECONDS, SharedReady
 from prefect_server.self_check import Exchange, basic, http_status
 from prefect_server.sockets import WaitingRoom
@@ -135,7 +136,7 @@ def test_log_names_the_key_and_never_shows_it(caplog: pytest.LogCaptureFixture) 
 def test_made_up_names_are_not_counted() -> None:
     """A name the server does not know makes no counter of its own."""
     counters = Counters(["worker"], note=lambda _line: None)
-    counters.refuse("stranger", "x")
-    counters.refuse(None, "x")
+    counters.refuse(Verdict(claimed="stranger"), "x")
+    counters.refuse(NOBODY, "x")
     assert set(counters.by_name) == {"worker"}
     assert counters.refused_unknown == 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
-from prefect_server.keys import KeyRing, KeyRingError, sha256
+from prefect_server.keys import Key, KeyRing, KeyRingError, Rights, sha256
 
-RING = KeyRing({"worker": [sha256("one"), sha256("two")], "other": [sha256("three")]})
+RING = KeyRing({"worker": Key((sha256("one"), sha256("two"))), "other": Key((sha256("three"),))})
+NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,16 @@ def test_revoking_one_leaves_the_others() -> None:
         (json.dumps({"a": sha256("k").upper()}), 'value of "a"'),
         ('{"a": []}', 'value of "a"'),
         (json.dumps({"a": [sha256("k"), 3]}), 'value of "a"'),
+        (json.dumps({"a": {"rights": "viewer"}}), 'value of "a"'),
+        (
+            json.dumps({"a": {"sha256": sha256("k"), "rights": "owner"}}),
+            'rights of "a" must be viewer, operator, admin',
+        ),
+        (json.dumps({"a": {"sha256": sha256("k"), "rights": None}}), 'rights of "a"'),
+        (json.dumps({"a": {"sha256": sha256("k"), "expires": "soon"}}), 'expiry of "a"'),
+        (json.dumps({"a": {"sha256": sha256("k"), "expires": "2027-01-31T00:00:00"}}), 'expiry of "a".*its zone'),
+        (json.dumps({"a": {"sha256": sha256("k"), "expires": 1801440000}}), 'expiry of "a"'),
+        (json.dumps({"a": {"sha256": sha256("k"), "right": "viewer"}}), 'entry of "a" holds "right"'),
     ],
 )
 def test_bad_secret_is_refused(text: str, says: str) -> None:
@@ -62,3 +74,36 @@ def test_bad_secret_is_not_repeated() -> None:
     with pytest.raises(KeyRingError) as raised:
         KeyRing.parse('{"worker": "the-key-itself"}')
     assert "the-key-itself" not in str(raised.value)
+
+
+def test_rights_and_expiry_are_read() -> None:
+    """A bare hash and a list are an admin's for ever; an entry says otherwise; what was read is written the same."""
+    text = json.dumps(
+        {
+            "bare": sha256("one"),
+            "listed": [sha256("two"), sha256("three")],
+            "anna": {"sha256": [sha256("four")], "rights": "viewer", "expires": "2027-01-01T00:00:00Z"},
+            "otto": {"sha256": sha256("five"), "rights": "operator", "expires": "2027-01-01T02:00:00+02:00"},
+        }
+    )
+    ring = KeyRing.parse(text)
+    assert ring.check("one").rights is ring.check("three").rights is Rights.ADMIN
+    assert ring.keys["bare"].expires is None
+    assert ring.keys["anna"] == Key((sha256("four"),), Rights.VIEWER, NEW_YEAR)
+    assert ring.keys["otto"] == Key((sha256("five"),), Rights.OPERATOR, NEW_YEAR)
+    written = json.dumps({name: key.as_json() for name, key in ring.keys.items()})
+    assert KeyRing.parse(written).keys == ring.keys
+
+
+def test_a_key_expires_at_its_time() -> None:
+    """It is accepted until the second before; then it is refused, alone and with its name, and said to be old."""
+    now = NEW_YEAR.timestamp() - 1
+    ring = KeyRing({"anna": Key((sha256("one"),), expires=NEW_YEAR)}, clock=lambda: now)
+    assert ring.check("anna:one").accepted == "anna"
+    assert not ring.check("one").expired
+    now += 1
+    for credential in ("one", "anna:one"):
+        verdict = ring.check(credential)
+        assert (verdict.accepted, verdict.claimed, verdict.expired, verdict.expires) == (None, "anna", True, NEW_YEAR)
+    assert not ring.check("anna:wrong").expired, "only who holds the key learns that it is old"
+    assert ring.with_key("probe", "two").check("one").expired, "the clock goes with the ring"
