@@ -15,7 +15,7 @@ from clients.names import DATABASE_SECRET
 from clients.redaction import redacted
 from ops import arguments
 from ops.errors import OpsError
-from ops.migrate_exit_codes import OK, meaning
+from ops.migrate_exit_codes import NEW_BESIDE_OTHERS, OK, meaning
 from ops.runtime import Runtime
 
 # The image's own words for what went wrong stand in a line that begins so.
@@ -61,7 +61,11 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         result = run_one_off(fly, request)
     except FlyTimedOutError as late:
         raise OpsError(redacted(f"{late}") + _staged(fly, args.server_app)) from late
-    if result.exit_code != OK:
+    if result.exit_code == NEW_BESIDE_OTHERS:
+        rt.progress.say(
+            f"Note: {_said(result) or meaning(NEW_BESIDE_OTHERS).cause}. {meaning(NEW_BESIDE_OTHERS).advice}"
+        )
+    elif result.exit_code != OK:
         raise OpsError(failure(args.server_app, args.image, result) + _staged(fly, args.server_app))
     rt.progress.say("the database's schema fits the image")
     return {"migrated": args.image}
@@ -69,8 +73,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
 
 def failure(app: str, image: str, result: OneOffResult) -> str:
     """Return the sentence for a migration that ended badly, and below it the end of its log."""
-    lines = [redacted(line) for line in result.log_tail]
-    said = next((line.removeprefix(_SENTENCE) for line in reversed(lines) if line.startswith(_SENTENCE)), "")
+    lines, said = [redacted(line) for line in result.log_tail], _said(result)
     known = meaning(result.exit_code)
     cause, advice = known.cause, known.advice
     if result.oom_killed:
@@ -78,12 +81,19 @@ def failure(app: str, image: str, result: OneOffResult) -> str:
     elif not said and lines and result.exit_code == 1:
         cause = "it failed without a word of ours, as an image without our entry point does"
         advice = f"Read the log below, and check that {image} was built from docker/prefect."
-    spoken = f"{cause}: {said.rstrip('.')}" if said else cause
+    spoken = f"{cause}: {said}" if said else cause
     log = "".join(f"\n    {line}" for line in lines) or "\n    (no log lines could be read)"
     return (
         f'could not migrate database of app "{app}": {spoken} (exit code {result.exit_code}). {advice} The running '
         f"server was not touched.\nEnd of the migration's log:{log}"
     )
+
+
+def _said(result: OneOffResult) -> str:
+    """Return the image's own sentence, without its full stop; empty when it said none."""
+    lines = [redacted(line) for line in result.log_tail]
+    found = next((line.removeprefix(_SENTENCE) for line in reversed(lines) if line.startswith(_SENTENCE)), "")
+    return found.rstrip(".")
 
 
 def _staged(fly: FlyClient, app: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 OK = 0
+NEW_BESIDE_OTHERS = 22
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ MEANINGS: Mapping[int, Meaning] = {
     21: Meaning(
         "the schema holds the tables of a Prefect 2",
         "Set database.schema to a new name; the old tables stay as they are, for a Prefect 2 to read.",
+    ),
+    NEW_BESIDE_OTHERS: Meaning(
+        "it is done, in a new schema beside that of another Prefect",
+        "To go on with that one's history set database.schema to its name and run again; else nothing is left to do.",
     ),
 }
 

@@ -21,6 +21,12 @@ def sentence(done: subprocess.CompletedProcess[str], code: int) -> str:
     return last
 
 
+def note(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line of a migration that succeeded and found another Prefect in the database."""
+    assert done.returncode == 22, done.stdout + done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
 def name_of(url: str) -> str:
     """The database's name."""
     return urlsplit(url).path.removeprefix("/")

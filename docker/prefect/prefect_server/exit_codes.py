@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     BAD_SETTINGS = 19
     TABLES_MISPLACED = 20
     PREFECT_2 = 21
+    NEW_BESIDE_OTHERS = 22
 
 
 class VerbError(Exception):

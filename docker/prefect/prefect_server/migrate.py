@@ -60,7 +60,14 @@ async def _migrate(settings: ServerSettings) -> int:
         await _upgrade(settings, before)
         await _make_own_tables(lent, settings)
         after = await _verify(lent, settings)
+        others = [] if before.has_tables else await schema.other_prefects(lent, settings.schema)
     _say(f'schema "{after.schema}" is at {after.revision}, search_path {after.search_path}')
+    if others:
+        _say(
+            f'migrate: schema "{after.schema}" is new and empty, and {" and ".join(others)} in the same database holds '
+            "the tables of another Prefect, which were left as they are"
+        )
+        return ExitCode.NEW_BESIDE_OTHERS
     return ExitCode.OK
 
 

@@ -31,6 +31,11 @@ SELECT
     EXISTS (SELECT FROM relation WHERE nspname = 'public' AND relname = 'flow_run') AS public_tables,
     (SELECT nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'pg_trgm') AS trgm
 """
+_OTHERS = """
+SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname <> $1 AND relkind = 'r' AND relname IN ('alembic_version', 'flow_run', 'task_run')
+GROUP BY 1 HAVING count(*) = 3 ORDER BY 1
+"""
 _REVISION = re.compile(r"^(down_)?revision\s*=\s*['\"]([0-9a-z_]+)['\"]", re.MULTILINE)
 
 
@@ -71,6 +76,11 @@ async def inspect(connection: Any, schema: str) -> Layout:
         table = f"{quote_name(schema)}.{VERSION_TABLE}"
         revision = await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608 - quoted above
     return Layout(schema=schema, revision=revision, **row)
+
+
+async def other_prefects(connection: Any, schema: str) -> list[str]:
+    """Return the other schemas of this database that hold a Prefect's tables."""
+    return [row["nspname"] for row in await connection.fetch(_OTHERS, schema)]
 
 
 @dataclass(frozen=True)

@@ -117,4 +117,5 @@ def test_exit_codes_stay_what_they_are() -> None:
         "BAD_SETTINGS": 19,
         "TABLES_MISPLACED": 20,
         "PREFECT_2": 21,
+        "NEW_BESIDE_OTHERS": 22,
     }

@@ -39,11 +39,13 @@ class Verbs:
     health_url: str
     capture: pytest.CaptureFixture[str]
     failure: str = field(default="", init=False)
+    progress: str = field(default="", init=False)
 
     def run(self, *argv: str) -> dict[str, Any] | None:
-        """Run a verb; return its report, or None and keep what it wrote as `failure`."""
+        """Run a verb; return its report, or None and keep what it wrote as `failure`. `progress` is for people."""
         code = program.main([*argv, "--endpoints", "sandbox"])
         written = self.capture.readouterr()
+        self.progress = written.err
         self.failure = "" if code == 0 else written.err + written.out
         if code:
             return None

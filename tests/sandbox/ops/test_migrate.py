@@ -41,3 +41,12 @@ def test_a_failed_migration_says_that_a_new_url_is_staged(verbs: Verbs) -> None:
     verbs.sandbox.emulated.script(arguments=("migrate",), exit_code=12, exit_after=0.1)
     assert migrate(verbs) is None
     assert "database URL is already staged" in verbs.failure
+
+
+def test_a_new_schema_beside_another_prefects_is_said_and_is_no_failure(verbs: Verbs) -> None:
+    """Exit code 22 goes on; the image's sentence is shown, with what to do when that history is wanted."""
+    line = 'migrate: schema "prefect" is new and empty, and public holds the tables of another Prefect'
+    verbs.sandbox.emulated.script(arguments=("migrate",), lines=(line,), exit_code=22, exit_after=0.1)
+    assert migrate(verbs) == {"migrated": IMAGE}, verbs.failure
+    assert 'Note: schema "prefect" is new and empty' in verbs.progress
+    assert "set database.schema to its name" in verbs.progress
