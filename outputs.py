@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 
 from components import stack
@@ -11,6 +13,7 @@ from components.orchestrator_wiring import OrchestratorWiring
 from components.prefect_server import PrefectServer
 from costs import monthly_usd, unpriced
 from settings import Settings
+from settings.groups import FlySettings
 
 _CLOUD_README = """\
 # Prefect Cloud, stack {stack}
@@ -60,6 +63,8 @@ def export(
 def _export_server(settings: Settings, keys: ApiKeys, server: PrefectServer) -> None:
     pulumi.export("serverUrl", settings.server_url)
     pulumi.export("uiUrl", f"{settings.server_url}/")
+    if settings.fly and settings.fly.domain:
+        _export_domain(settings.fly, settings.fly.domain, server)
     logins = {login: keys.credential(login) for login in settings.logins}
     first = settings.logins[0] if settings.logins else None
     pulumi.export("uiLogin", logins[first] if first else None)
@@ -69,6 +74,27 @@ def _export_server(settings: Settings, keys: ApiKeys, server: PrefectServer) -> 
     pulumi.export("keyNames", keys.names)
     if settings.connections:
         pulumi.export("databaseConnections", settings.connections.describe())
+
+
+def _export_domain(fly: FlySettings, domain: str, server: PrefectServer) -> None:
+    """Export the records to add, and in words what a preview knows of them before there is a certificate."""
+    # A list with an element of its own for the addresses: a first preview knows the rest, and shows it.
+    pulumi.export(
+        "domainSetup",
+        [
+            f"at the DNS provider: CNAME {domain} → {fly.app}.fly.dev",
+            server.app.addresses.apply(lambda known: f"or, at the top of a zone: {_address_records(domain, known)}"),
+            "all there is to add, once Fly knows the name: pulumi stack output dnsRecords",
+            f"everything uses {fly.server_url}"
+            if fly.use_domain
+            else f"everything uses {fly.server_url} until fly.useDomain is true",
+        ],
+    )
+    pulumi.export("dnsRecords", server.app.certificate.dns_records if server.app.certificate else [])
+
+
+def _address_records(domain: str, addresses: Sequence[str]) -> str:
+    return " and ".join(f"{'AAAA' if ':' in address else 'A'} {domain} → {address}" for address in addresses)
 
 
 def _cost(settings: Settings) -> float | None:
@@ -83,6 +109,9 @@ def _next_steps(settings: Settings) -> list[str]:
     steps = ["pulumi stack output readme"]
     if settings.mode == "self-hosted":
         steps.insert(0, "pulumi stack output --show-secrets uiLogin")
+    if settings.fly and settings.fly.domain and not settings.fly.use_domain:
+        steps.append("pulumi stack output dnsRecords: add these at the DNS provider of the domain")
+        steps.append("pulumi config set --path prefect-fly:fly.useDomain true, then pulumi up")
     if not settings.orchestrator.connected:
         steps.append("pulumi config set --path prefect-fly:orchestrator.connected true, then pulumi up")
     return steps

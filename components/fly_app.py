@@ -1,7 +1,7 @@
-"""A Fly app and its public addresses.
+"""A Fly app, its public addresses, and the certificate of a name of one's own.
 
-Owns the app, a shared IPv4 and an IPv6 address. Does not own machines or secrets: they have components of their own,
-because image, secrets and migration come between the app and its machines.
+Owns the app, a shared IPv4 and an IPv6 address, and the certificate. Does not own the name's DNS, nor machines or
+secrets: these have components of their own, because image, secrets and migration come between the app and its machines.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from clients.endpoints import World
 from components.children import child_options
 from components.type_tokens import FLY_APP
 from providers.fly_app import App
+from providers.fly_certificate import Certificate
 from providers.fly_ip_address import IpAddress
 
 _ADDRESS_KINDS = ("shared_v4", "v6")
@@ -30,6 +31,7 @@ class FlyAppArgs:
         adopt_existing: take over an app of this name that already runs machines.
         owner: the stack's mark.
         others: existing apps that the stack changes as well, looked at before this one is made.
+        domain: name of one's own; None for none.
     """
 
     world: World
@@ -37,6 +39,7 @@ class FlyAppArgs:
     adopt_existing: bool
     owner: str
     others: Sequence[str] = ()
+    domain: str | None = None
 
 
 class FlyApp(pulumi.ComponentResource):
@@ -45,6 +48,7 @@ class FlyApp(pulumi.ComponentResource):
     app: pulumi.Output[str]
     app_id: pulumi.Output[str]
     addresses: pulumi.Output[list[str]]
+    certificate: Certificate | None
     resource: App
     waits_for: list[pulumi.Resource]
 
@@ -71,9 +75,19 @@ class FlyApp(pulumi.ComponentResource):
             )
             for kind in _ADDRESS_KINDS
         ]
+        self.certificate = _certificate(name, args, app, child_options(self, opts, after=addresses, replace_with=[app]))
         self.app, self.app_id = app.name, app.app_id
         # Whatever is in the app goes when the app is replaced, and must be made again with it.
         self.resource = app
         self.waits_for = [app, *addresses]
         self.addresses = pulumi.Output.all(*[address.address for address in addresses])
         self.register_outputs({"app": self.app, "addresses": self.addresses})
+
+
+def _certificate(name: str, args: FlyAppArgs, app: App, opts: pulumi.ResourceOptions) -> Certificate | None:
+    if args.domain is None:
+        return None
+    # The logical name carries the domain: another domain is another certificate, and the old one goes last.
+    return Certificate(
+        f"{name}-{args.domain}", endpoints=args.world.value, app=app.name, hostname=args.domain, opts=opts
+    )

@@ -78,6 +78,7 @@ class PrefectServer(pulumi.ComponentResource):
 
     image: pulumi.Output[str]
     machine_ids: pulumi.Output[dict[str, str]]
+    app: FlyApp
     verified: pulumi.CustomResource
     verify_credential: pulumi.Output[str]
     waits_for: list[pulumi.Resource]
@@ -96,10 +97,11 @@ class PrefectServer(pulumi.ComponentResource):
         machines = FlyMachines(
             name, _machines_args(args, app, secrets, image.reference), child_options(self, opts, after=[migrated])
         )
-        self.image, self.machine_ids = image.reference, machines.ids
+        self.app, self.image, self.machine_ids = app, image.reference, machines.ids
         self.verify_credential = args.keys.credential(VERIFY)
         after_machines = child_options(self, opts, after=[*app.waits_for, *machines.waits_for])
-        self.verified = _verify(name, args, app, machines, after_machines)
+        domain = _verify_domain(name, args, app, after_machines)
+        self.verified = _verify(name, args, app, machines, child_options(self, after_machines, after=domain))
         self.waits_for = [self.verified]
         self.register_outputs({"image": self.image, "machineIds": self.machine_ids})
 
@@ -111,6 +113,7 @@ def _app_args(args: PrefectServerArgs) -> FlyAppArgs:
         adopt_existing=args.fly.adopt_existing,
         owner=args.owner,
         others=args.other_apps,
+        domain=args.fly.domain,
     )
 
 
@@ -187,6 +190,27 @@ def _database_fingerprint(args: PrefectServerArgs) -> pulumi.Output[str]:
     # Made here and not taken from the secrets' outputs, which a preview does not know while another secret changes:
     # it would announce a migration that then does not run. The salt only has to be the same every time.
     return pulumi.Output.secret(fingerprint(args.owner, args.secrets.database_url))
+
+
+def _verify_domain(
+    name: str, args: PrefectServerArgs, app: FlyApp, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    certificate = app.certificate
+    if certificate is None or not args.fly.use_domain:
+        return []
+    event = OpsEvent(
+        verb="verify-domain",
+        flags={
+            "endpoints": args.world.value,
+            "server-app": app.app,
+            "domain": certificate.hostname,
+            "server-url": args.fly.domain_url,
+            "timeout": args.timeouts.domain,
+        },
+        triggers=[certificate.requested_at, args.fly.domain_url],
+        only_triggers=True,
+    )
+    return [ops_command(f"{name}-domain", event, opts)]
 
 
 def _verify(

@@ -10,12 +10,13 @@ from types import ModuleType
 
 from clients.endpoints import World, WrongWorldError
 from clients.errors import ApiError
-from ops import detach, doctor, emergency_detach, init, migrate, redeploy, status, verify, verify_server
+from ops import detach, doctor, emergency_detach, init, migrate, redeploy, status, verify, verify_domain, verify_server
 from ops.errors import OpsError
 from ops.runtime import cut_lines, runtime
 
 VERBS: dict[str, ModuleType] = {
     "migrate": migrate,
+    "verify-domain": verify_domain,
     "verify-server": verify_server,
     "redeploy": redeploy,
     "verify": verify,

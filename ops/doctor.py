@@ -25,6 +25,7 @@ from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
 from ops.runtime import Runtime
 from ops.stack_settings import Options, add_stack, from_stack
+from ops.verify_domain import what_lacks
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--health-url", help="the orchestrator's health endpoint")
     arguments.server_app(parser, required=False)
     arguments.server_url(parser, required=False)
+    parser.add_argument("--domain", help="the server's name of one's own")
     parser.add_argument("--repository", help="owner/name")
     parser.add_argument("--workflow", help="the workflow's file name")
 
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         OpsError: at least one problem was found.
     """
     found = from_stack(args, rt)
-    looks = (_fly, _github, _better_stack, _health, _client, _server)
+    looks = (_fly, _domain, _github, _better_stack, _health, _client, _server)
     findings = [finding for look in looks for finding in _guarded(look, found, found.rt)]
     sys.stdout.write(table(findings))
     sys.stdout.flush()  # a failure is told on standard error, and its sentence points to "above"
@@ -89,6 +91,7 @@ def _guarded(look: Callable[[Options, Runtime], Findings], found: Options, rt: R
 
 _TITLES = {
     "_fly": "Fly",
+    "_domain": "domain",
     "_github": "GitHub",
     "_better_stack": "Better Stack",
     "_health": "orchestrator health",
@@ -140,6 +143,25 @@ def _server_app(fly: FlyClient, name: str) -> Finding:
     except FlyNotFoundError:
         return Finding(f"app {name}", "ok", "does not exist yet; up creates it")
     return Finding(f"app {name}", "ok", f"{app.status} in organization {app.org}")
+
+
+def _domain(found: Options, rt: Runtime) -> list[Finding]:
+    """Tell how far the name is, without letting Fly look at its DNS again."""
+    name, app = found.get("domain"), found.get("server_app")
+    if not name or not app:
+        return []
+    fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    certificate, subject = fly.certificates.find(app, name), f"domain {name}"
+    if certificate is None:
+        return [Finding(subject, "note", f'app "{app}" does not have it yet; "pulumi up" asks for its certificate')]
+    lacking = what_lacks(certificate)
+    if lacking:
+        return [Finding(subject, "note", lacking)]
+    if not certificate.configured:
+        return [
+            Finding(subject, "problem", "the certificate is valid, but Fly does not find the app at the name's DNS")
+        ]
+    return [Finding(subject, "ok", "its DNS leads to the app and its certificate is valid")]
 
 
 def _github(found: Options, rt: Runtime) -> list[Finding]:

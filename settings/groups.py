@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 NAME = r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]?$"
 REGION = r"^[a-z]{3}$"
 URL = r"^https?://[^/\s]+.*$"
+HOSTNAME = r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*\.[a-z][a-z0-9-]*[a-z0-9]$"
 
 
 def setting(default: Any = ..., *, doc: str, example: str | None = None, **limits: Any) -> Any:
@@ -42,11 +43,32 @@ class FlySettings(Group):
     app: str = setting(doc="name of the server's Fly app, unique in all of Fly", example="acme-prefect", pattern=NAME)
     adopt_existing: bool = setting(False, doc="take over an app of that name that already runs machines")
     url_template: str = setting("https://{app}.fly.dev", doc="public address of the server", pattern=URL)
+    domain: str | None = setting(
+        None,
+        doc="name of one's own, in lower case; `up` asks for its certificate and tells the DNS records to add",
+        example="prefect.example.com",
+        pattern=HOSTNAME,
+        max_length=253,
+    )
+    use_domain: bool = setting(
+        False, doc="let everything use fly.domain; `up` waits until it leads to the server and its certificate is valid"
+    )
+    domain_url_template: str = setting("https://{domain}", doc="address of the server at fly.domain", pattern=URL)
+
+    @property
+    def app_url(self) -> str:
+        """The address that Fly gives the app, without a trailing slash."""
+        return self.url_template.replace("{app}", self.app).rstrip("/")
+
+    @property
+    def domain_url(self) -> str:
+        """The address at the name of one's own, without a trailing slash; empty without such a name."""
+        return self.domain_url_template.replace("{domain}", self.domain).rstrip("/") if self.domain else ""
 
     @property
     def server_url(self) -> str:
-        """Public address of the server, without a trailing slash."""
-        return self.url_template.replace("{app}", self.app).rstrip("/")
+        """The address that everybody is given, without a trailing slash."""
+        return self.domain_url if self.use_domain else self.app_url
 
 
 class VmSettings(Group):
@@ -170,6 +192,7 @@ class TimeoutSettings(Group):
     migrate: int = setting(300, doc="seconds a database migration may take", ge=10, le=3600)
     healthy: int = setting(180, doc="seconds a machine may take to become healthy", ge=10, le=3600)
     redeploy: int = setting(1200, doc="seconds the orchestrator's redeploy may take", ge=10, le=7200)
+    domain: int = setting(900, doc="seconds until fly.domain has to be usable, with fly.useDomain", ge=10, le=7200)
 
 
 class CloudSettings(Group):

@@ -72,6 +72,8 @@ def _own_claims(draft: Draft) -> Iterator[tuple[str, str]]:
         yield "orchestrator.app", _orchestrator_claim(draft.get(OrchestratorSettings).app)
     with suppress(UnusableError):
         yield "fly.app", _app_claim(draft.get(FlySettings).app)
+        if domain := draft.get(FlySettings).domain:
+            yield "fly.domain", _domain_claim(domain)
 
 
 def _claims_of(config: Mapping[str, Any]) -> Iterator[str]:
@@ -84,6 +86,8 @@ def _claims_of(config: Mapping[str, Any]) -> Iterator[str]:
     yield _orchestrator_claim(orchestrator.get("app"))
     if fly.get("app"):
         yield _app_claim(fly["app"])
+    if fly.get("domain"):
+        yield _domain_claim(fly["domain"])
 
 
 def _github_claim(owner: object, repository: object, environment: object) -> str:
@@ -98,3 +102,7 @@ def _orchestrator_claim(app: object) -> str:
 
 def _app_claim(app: object) -> str:
     return f"Fly app {app}"
+
+
+def _domain_claim(domain: object) -> str:
+    return f"domain {domain}"

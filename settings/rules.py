@@ -185,7 +185,19 @@ def _cloud_address(draft: Draft, problems: Problems) -> None:
 
 
 def _server_address(draft: Draft, problems: Problems) -> None:
-    _belongs(draft, problems, "fly.urlTemplate", draft.get(FlySettings).server_url)
+    _belongs(draft, problems, "fly.urlTemplate", draft.get(FlySettings).app_url)
+
+
+def _domain(draft: Draft, problems: Problems) -> None:
+    fly = draft.get(FlySettings)
+    if fly.domain is None:
+        if fly.use_domain:
+            problems.add("fly.useDomain", "there is no fly.domain to use")
+        return
+    if fly.domain.endswith((".fly.dev", ".flycast", ".internal")):
+        problems.add("fly.domain", f'"{fly.domain}" is Fly\'s own: give a name from a zone of yours, or leave it out')
+        return
+    _belongs(draft, problems, "fly.domainUrlTemplate", fly.domain_url)
 
 
 def _registry_address(draft: Draft, problems: Problems) -> None:
@@ -262,5 +274,6 @@ _SELF_HOSTED: tuple[Rule, ...] = (
     _image,
     _client,
     _server_address,
+    _domain,
     _registry_address,
 )

@@ -10,6 +10,7 @@ import requests
 from clients.endpoints import FLY_API, FLY_MACHINES, World, base_url
 from clients.fly.addresses import Addresses
 from clients.fly.apps import Apps
+from clients.fly.certificates import Certificates
 from clients.fly.errors import DIALECT, FlyUnauthorizedError
 from clients.fly.logs import Logs
 from clients.fly.machines import GET_BURST, GET_RATE, Machines
@@ -25,7 +26,7 @@ one less keeps calls that arrive closer together than they were sent from exceed
 
 
 class FlyClient:
-    """Fly, by noun: `apps`, `addresses`, `secrets`, `machines`, `tokens` and `logs`.
+    """Fly, by noun: `apps`, `addresses`, `certificates`, `secrets`, `machines`, `tokens` and `logs`.
 
     Args:
         machines_url: base address of the Machines API, without /v1.
@@ -66,6 +67,7 @@ class FlyClient:
         usual = wire(machines_url, FLY_MACHINES.title, RATE, BURST)
         self.apps = Apps(usual)
         self.addresses = Addresses(usual)
+        self.certificates = Certificates(usual)
         self.secrets = Secrets(usual)
         self.machines = Machines(usual, wire(machines_url, FLY_MACHINES.title, GET_RATE, GET_BURST))
         self.tokens = Tokens(usual)

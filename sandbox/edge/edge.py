@@ -88,7 +88,12 @@ class Edge:
             await asyncio.wait(self._connections)
 
     def refresh(self, app: str) -> None:
-        """Open or shut the app's port after something about the app has changed."""
+        """Open or shut the app's port, and those of names of one's own, after something about the app has changed."""
+        names = [name for name in self._doors if "." in name and name != app]
+        for name in (app, *names):
+            self._refresh(name)
+
+    def _refresh(self, app: str) -> None:
         self.port_of(app)
         door = self._doors[app]
         resolves = self._directory(app).resolves

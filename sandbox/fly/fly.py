@@ -102,8 +102,9 @@ class Fly:
         await self.edge.start(gateway_port)
         self.fleet.boot_again()
         self.calls.deletions.resume()
-        for app in self.state.apps:
-            self.edge.refresh(app)
+        for app in self.state.apps.values():
+            for name in (app.name, *app.certificates):
+                self.edge.refresh(name)
 
     async def stop(self) -> None:
         """End all programs, close all ports, save."""
@@ -124,14 +125,15 @@ class Fly:
             await self.fleet.destroy_all(app)
         names = list(self.state.apps)
         self.state.apps.clear()
+        self.state.dns.clear()
         self.logs.clear()
         self.calls.limits.clear()
         for name in names:
             self.edge.refresh(name)
 
     def route(self, name: str) -> Route:
-        """Return what the edge may know of an app."""
-        app = self.state.apps.get(name)
+        """Return what the edge may know of an app, or of a name of one's own that leads to one."""
+        app = self.state.app_of(name) if "." in name else self.state.apps.get(name)
         if app is None or app.deleting or not any(address.kind in _PUBLIC_KINDS for address in app.addresses):
             return Route(resolves=False)
         serving = [machine for machine in app.live_machines if machine.services]

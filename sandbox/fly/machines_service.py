@@ -11,6 +11,7 @@ from sandbox.fly.calls import TOKENS, Calls
 from sandbox.fly.leases import LeaseRoutes, MetadataRoutes
 from sandbox.fly.models import new_ulid
 from sandbox.fly.routes_apps import AppRoutes
+from sandbox.fly.routes_certificates import CertificateRoutes
 from sandbox.fly.routes_machines import MachineRoutes
 from sandbox.fly.routes_secrets import SecretRoutes
 from sandbox.fly.trouble import Trouble
@@ -74,7 +75,7 @@ class MachinesService(FlyService):
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """Return all routes."""
         yield web.post("/_sandbox/fly/trouble", self.script_trouble)
-        for group in (AppRoutes, SecretRoutes, MachineRoutes, LeaseRoutes, MetadataRoutes):
+        for group in (AppRoutes, CertificateRoutes, SecretRoutes, MachineRoutes, LeaseRoutes, MetadataRoutes):
             yield from group(self.calls).routes()
 
 

@@ -83,6 +83,16 @@ class Address:
 
 
 @dataclass
+class Certificate:
+    """A name of one's own on an app. `issued_at` lies ahead while the certificate is being issued."""
+
+    hostname: str
+    created_at: float
+    acme_requested: bool = True
+    issued_at: float | None = None
+
+
+@dataclass
 class Event:
     """Something that happened to a machine."""
 
@@ -185,6 +195,7 @@ class App:
     secrets: dict[str, Secret] = field(default_factory=dict)
     secrets_history: list[SecretsVersion] = field(default_factory=list)
     addresses: list[Address] = field(default_factory=list)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
     releases: list[dict[str, Any]] = field(default_factory=list)
 
@@ -205,6 +216,9 @@ def app_from_json(data: dict[str, Any]) -> App:
     nested["secrets"] = {name: Secret(**item) for name, item in data["secrets"].items()}
     nested["secrets_history"] = [_version_from_json(item, nested["secrets"]) for item in data["secrets_history"]]
     nested["addresses"] = [Address(**item) for item in data["addresses"]]
+    # A state that an older sandbox wrote has none.
+    named = data.get("certificates", {})
+    nested["certificates"] = {name: Certificate(**item) for name, item in named.items()}
     nested["machines"] = {key: _machine_from_json(item) for key, item in data["machines"].items()}
     return App(**nested)
 

@@ -33,7 +33,6 @@ class AppRoutes:
             web.get("/v1/apps/{app}/ip_assignments", answering(self.list_addresses)),
             web.post("/v1/apps/{app}/ip_assignments", answering(self.assign_address)),
             web.delete("/v1/apps/{app}/ip_assignments/{ip}", answering(self.release_address)),
-            web.get("/v1/apps/{app}/certificates", answering(self.list_certificates)),
             web.get("/v1/apps/{app}/volumes", answering(self.list_volumes)),
             web.get("/v1/tokens/current", answering(self.current_tokens)),
             web.get("/v1/platform/regions", answering(self.regions)),
@@ -118,11 +117,6 @@ class AppRoutes:
     async def current_tokens(self, request: web.Request) -> web.Response:
         """Return what the caller's tokens cover."""
         return web.json_response({"tokens": [token_json(token) for token in self._calls.tokens(request)]})
-
-    async def list_certificates(self, request: web.Request) -> web.Response:
-        """Return an app's certificates: none, the edge speaks no TLS."""
-        self._calls.app(request)
-        return web.json_response({"certificates": [], "next_cursor": "", "total_count": 0})
 
     async def list_volumes(self, request: web.Request) -> web.Response:
         """Return an app's volumes: none."""

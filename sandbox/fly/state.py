@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sandbox.core.clock import Clock
+from sandbox.fly.certificates import active, leads_to
 from sandbox.fly.errors import BadRequest, Forbidden, NotFound
 from sandbox.fly.models import (
     Address,
@@ -67,6 +68,7 @@ class FlyState:
     options: FlyOptions = field(default_factory=FlyOptions)
     apps: dict[str, App] = field(default_factory=dict)
     tokens: list[Token] = field(default_factory=list)
+    dns: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     salt: str = field(default_factory=lambda: randomness.token_hex(16), repr=False)
 
     def dump(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class FlyState:
             "salt": self.salt,
             "apps": {name: to_json(app) for name, app in self.apps.items()},
             "tokens": [asdict(token) for token in self.tokens],
+            "dns": self.dns,
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -82,6 +85,7 @@ class FlyState:
         self.salt = saved["salt"]
         self.apps = {name: app_from_json(data) for name, data in saved["apps"].items()}
         self.tokens = [Token(**data) for data in saved["tokens"]]
+        self.dns = saved.get("dns", {})
 
     # Who may see what
 
@@ -157,6 +161,19 @@ class FlyState:
         address = Address(ip=ip, kind=kind, created_at=self.clock.time())
         app.addresses.append(address)
         return address
+
+    def set_dns(self, name: str, kind: str, values: list[str]) -> None:
+        """Write the records of one name and type; no values remove them."""
+        self.dns.setdefault(name, {})[kind] = list(values)
+
+    def app_of(self, hostname: str) -> App | None:
+        """Return the app that a name of one's own leads to: it has an issued certificate, and the DNS points to it."""
+        now = self.clock.time()
+        for app in self.apps.values():
+            certificate = app.certificates.get(hostname)
+            if certificate and active(certificate, now) and leads_to(app, self.dns, hostname):
+                return app
+        return None
 
     def add_release(self, app: App, image: str, definition: Any, **given: Any) -> dict[str, Any]:
         """Note that a release of an app has begun, and return it: the newest stands first.

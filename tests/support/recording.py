@@ -56,6 +56,10 @@ def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
     outputs: dict[str, dict[str, Any]] = {
         "pulumi-python:dynamic/fly:App": {"app_id": "app-1", "hostname": f"{args.name}.fly.dev"},
         "pulumi-python:dynamic/fly:IpAddress": {"address": "192.0.2.1"},
+        "pulumi-python:dynamic/fly:Certificate": {
+            "requested_at": 1_800_000_000,
+            "dns_records": [{"type": "CNAME", "name": "prefect.example.com", "value": "x", "purpose": "traffic"}],
+        },
         "pulumi-python:dynamic/fly:Secrets": {
             "version": 7,
             "fingerprint": digest,

@@ -202,3 +202,24 @@ def test_a_one_off_machine_tells_its_exit_code_and_leaves_nothing(target: Target
     assert (result.exit_code, result.oom_killed) == (3, False)
     assert any("hello" in line for line in result.log_tail)
     assert target.client.machines.list(app) == ()
+
+
+def test_a_name_of_ones_own_is_asked_for_found_and_given_up(target: Target, app: str) -> None:
+    """It waits for its DNS, names the records to add, and answers 404 before and afterwards; twice is refused."""
+    certificates, name = target.client.certificates, f"{app}.example.com"
+    target.client.addresses.allocate(app, Kind.SHARED_V4)
+    target.client.addresses.allocate(app, Kind.V6)
+    assert certificates.find(app, name) is None
+    asked = certificates.request(app, name)
+    assert (asked.hostname, asked.acme_requested, asked.issued, asked.configured) == (name, True, False, False)
+    assert {(row.type, row.name) for row in asked.records} >= {("CNAME", f"_acme-challenge.{name}")}
+    assert {row.type for row in asked.records} & {"A", "AAAA", "CNAME"}
+    with pytest.raises(FlyRefusedError):
+        certificates.request(app, name)
+    checked = certificates.check(app, name)
+    assert (checked.issued, checked.configured, checked.seen) == (False, False, ())
+    assert certificates.get(app, name).records == asked.records
+    certificates.remove(app, name)
+    for gone in (certificates.get, certificates.check, certificates.remove):
+        with pytest.raises(FlyNotFoundError):
+            gone(app, name)

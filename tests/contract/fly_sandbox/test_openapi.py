@@ -131,6 +131,24 @@ async def _use_an_app(api: Described) -> None:
     await api.call("GET", "/platform/regions")
 
 
+async def _use_a_certificate(api: Described) -> None:
+    path, name = "/apps/web/certificates", "prefect.example.com"
+    await api.call("POST", "/apps/web/ip_assignments", {"type": "shared_v4"})
+    for hostname in (name, name, "no host name"):
+        await api.call("POST", f"{path}/acme", {"hostname": hostname})
+    await api.call("GET", f"{path}/other.example.com")
+    await api.call("POST", f"{path}/{name}/check")
+    for hostname in (name, "other.example.com"):
+        api.world.fly.state.set_dns(hostname, "CNAME", ["web.fly.dev"])
+    await api.call("POST", f"{path}/{name}/check")
+    await api.world.advance(5)
+    assert (await api.call("GET", f"{path}/{name}")).body["status"] == "active"
+    await api.call("GET", path)
+    await api.call("DELETE", f"{path}/{name}/acme")
+    await api.call("DELETE", f"{path}/{name}")
+    await api.call("DELETE", f"{path}/{name}")
+
+
 async def _use_a_machine(api: Described) -> None:
     body = {"name": "m", "region": "ewr", "config": _CONFIG, "lease_ttl": 2}
     machine = (await api.call("POST", "/apps/web/machines", body)).body
@@ -179,8 +197,9 @@ def test_every_answer_fits_the_published_description(fly_world: WorldFactory) ->
         async with fly_world() as world:
             api = Described(world, description)
             await _use_an_app(api)
+            await _use_a_certificate(api)
             await _use_a_machine(api)
-            assert len(api.validated) >= 43
+            assert len(api.validated) >= 48
             with pytest.raises(jsonschema.ValidationError):
                 api._validate({"id": 1}, {"$ref": "#/components/schemas/Machine"})
             with pytest.raises(jsonschema.ValidationError):

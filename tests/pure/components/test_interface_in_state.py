@@ -40,6 +40,7 @@ VERBS_AND_FLAGS = {
         *("--endpoints", "--server-app", "--image", "--region", "--env"),
         *("--min-secrets-version", "--owner", "--timeout"),
     },
+    "verify-domain": {"--endpoints", "--server-app", "--domain", "--server-url", "--timeout"},
     "verify-server": {"--endpoints", "--server-url", "--server-app", "--accepted-keys", "--timeout"},
     "redeploy": {*_REDEPLOY},
     "verify": {
@@ -55,7 +56,7 @@ VERBS_AND_FLAGS = {
     },
     "doctor": {
         *("--endpoints", "--stack", "--org", "--orchestrator-app", "--health-url"),
-        *("--server-app", "--server-url", "--repository", "--workflow"),
+        *("--server-app", "--server-url", "--domain", "--repository", "--workflow"),
     },
     "status": {"--watch", "--json"},
 }
@@ -71,6 +72,7 @@ PROVIDERS = {
     "pulumi-python:dynamic/betterstack:Monitor": "providers.better_stack_monitor MonitorProvider",
     "pulumi-python:dynamic/credentials:ApiKey": "providers.api_key ApiKeyProvider",
     "pulumi-python:dynamic/fly:App": "providers.fly_app FlyAppProvider",
+    "pulumi-python:dynamic/fly:Certificate": "providers.fly_certificate FlyCertificateProvider",
     "pulumi-python:dynamic/fly:IpAddress": "providers.fly_ip_address FlyIpAddressProvider",
     "pulumi-python:dynamic/fly:Machine": "providers.fly_machine FlyMachineProvider",
     "pulumi-python:dynamic/fly:Secrets": "providers.fly_secrets FlySecretsProvider",
@@ -109,6 +111,16 @@ COMMANDS = {
         f"exec .venv/bin/python -m ops verify --endpoints real --mode self-hosted {_APP} {_HEALTH} --server-url "
         "https://acme-prefect.fly.dev --server-app acme-prefect --key orchestrator --since 12.5 --timeout 180"
     ),
+}
+DOMAIN = {
+    "acme-prefect-domain": (
+        "exec .venv/bin/python -m ops verify-domain --endpoints real --server-app acme-prefect "
+        "--domain prefect.example.com --server-url https://prefect.example.com --timeout 900"
+    ),
+    **{
+        name: COMMANDS[name].replace("https://acme-prefect.fly.dev", "https://prefect.example.com")
+        for name in ("acme-prefect-verify", "acme-orchestrator-verify")
+    },
 }
 OLDER_CLIENT = {
     "acme-orchestrator-verify": COMMANDS["acme-orchestrator-verify"] + " --client-version 3.4.25 --old-client warn"
@@ -196,6 +208,12 @@ def test_texts_of_commands() -> None:
 def test_texts_of_commands_with_an_older_client() -> None:
     """The verification is told; no other text changes."""
     assert commands(orchestrator={"clientVersion": "3.4.25", "allowOldClient": True}) == COMMANDS | OLDER_CLIENT
+
+
+def test_texts_of_commands_with_a_domain() -> None:
+    """One more where the domain is used, and its address in the two verifications; none where it is only got ready."""
+    assert commands(fly={"domain": "prefect.example.com"}) == COMMANDS
+    assert commands(fly={"domain": "prefect.example.com", "useDomain": True}) == COMMANDS | DOMAIN
 
 
 def test_texts_of_commands_with_prefect_cloud() -> None:
