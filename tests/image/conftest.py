@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -63,11 +65,19 @@ def migrate(tmp_path: Path) -> Migrate:
 
 
 KEYS = {"orchestrator": "key-of-the-orchestrator", "github": "key-of-github", "admin": "a-login"}
+# Named for their rights; the last one's time is over.
+PEOPLE = {"viewer": "a-viewers-login", "operator": "an-operators-login", "operator-left": "an-old-login"}
 
 
 @pytest.fixture(scope="session")
 def server(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """One real server for all tests that neither change nor stop it; its keys are KEYS."""
-    environ = database_environment(migrated_database()) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)}
+    """One real server for all tests that neither change nor stop it; its keys are KEYS and those of PEOPLE."""
+    people = {
+        name: {"sha256": hashlib.sha256(key.encode()).hexdigest(), "rights": name.partition("-")[0]}
+        for name, key in PEOPLE.items()
+    }
+    people["operator-left"]["expires"] = "2020-01-31T00:00:00Z"
+    ring = json.dumps({**json.loads(hashed(KEYS)), **people})
+    environ = database_environment(migrated_database()) | {"PREFECT_FLY_API_KEYS": ring}
     with running(Program(tmp_path_factory.mktemp("serve"), environ)) as program:
         yield program

@@ -30,7 +30,9 @@ class Inner:
     owner_kept_out: bool = False
     open_socket: str | None = None
     hangs: bool = False
+    stays: bool = False
     seen: list[Scope] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -38,12 +40,21 @@ class Inner:
         if self.hangs:
             await asyncio.get_running_loop().create_future()
         if scope["type"] == "http":
+            if any(name == b"content-length" for name, _ in scope["headers"]):
+                self.bodies.append(await self._body(receive))
             await self._http(scope, send)
         elif scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         else:
             await receive()
             await send({"type": "lifespan.startup.complete"})
+
+    async def _body(self, receive: Receive) -> bytes:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        return body
 
     def _lets_in(self, scope: Scope) -> bool:
         given = header_values(scope, b"authorization")
@@ -65,6 +76,8 @@ class Inner:
         token = json.loads(first["text"])["token"]
         if token == AUTH_STRING or scope["path"] == self.open_socket:
             await send({"type": "websocket.send", "text": '{"type": "auth_success"}'})
+            while self.stays:
+                await receive()
         else:
             await send({"type": "websocket.close", "code": 1008})
 
@@ -103,7 +116,14 @@ async def lifespan(gate: Gate) -> Message:
     return exchange.sent[0]
 
 
-def request(path: str, authorization: bytes, agent: bytes) -> Scope:
-    """A GET request's scope."""
+def request(path: str, authorization: bytes, agent: bytes, method: str = "GET", query: bytes = b"") -> Scope:
+    """A request's scope."""
     headers = [(b"authorization", authorization), (b"user-agent", agent)]
-    return {"type": "http", "method": "GET", "path": path, "headers": headers, "client": ("127.0.0.1", 1)}
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query,
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+    }

@@ -23,11 +23,15 @@ WINDOW_SECONDS = 10.0
 
 @dataclass
 class KeyUse:
-    """What one key name has been used for since this process started; `expired` are those refused for their age."""
+    """What one key name has been used for since this process started; `expired` of the refused were too old.
+
+    `forbidden` were accepted and asked for more than the key's rights allow.
+    """
 
     accepted: int = 0
     refused: int = 0
     expired: int = 0
+    forbidden: int = 0
     last_accepted: float | None = None
     client_version: str | None = None
     client_seen: float | None = None
@@ -75,6 +79,11 @@ class Counters:
             self._note(f'refused {what}: the key "{verdict.claimed}" expired at {rfc3339(verdict.expires)}')
         else:
             self._note(f'refused {what}: wrong or no key for "{verdict.claimed}"')
+
+    def forbid(self, name: str, sentence: str) -> None:
+        """Count one request or websocket of an accepted key whose rights are too few; the sentence says so."""
+        self.by_name.setdefault(name, KeyUse()).forbidden += 1
+        self._note(f"forbidden: {sentence}")
 
     def report(self) -> dict[str, object]:
         """The body of GET /gate/keys; times are unix seconds."""

@@ -14,17 +14,29 @@ import base64
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 
-from prefect_server.asgi import App, Message, Receive, Scope, Send, answer_json, header_values, refuse_socket
+from prefect_server.asgi import (
+    POLICY_VIOLATION,
+    App,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer_json,
+    header_values,
+    refuse_socket,
+)
 from prefect_server.asgi import without_header as _without
 from prefect_server.counters import Counters, client_version
 from prefect_server.credentials import from_header
-from prefect_server.keys import NOBODY, KeyRing, Verdict, rfc3339
+from prefect_server.keys import NOBODY, KeyRing, Rights, Verdict, rfc3339
 from prefect_server.observing import Observer
 from prefect_server.pages import Pages
+from prefect_server.permission import OWN, Routes, Sockets, permit, permit_own, refuse
 from prefect_server.ready import SharedReady
 from prefect_server.sockets import LIFT_LIMIT, SUBPROTOCOL, Handshake, WaitingRoom
-from prefect_server.surface import GATE_BASE, KEYS_PATH, READY_PATH, STATUS_PATH, Surface
+from prefect_server.surface import GATE_BASE, KEYS_PATH, READY_PATH, STATUS_PATH, WHOAMI_PATH, Surface
 
 # A static file that takes longer than this to be read by an anonymous client is not read in earnest.
 ANONYMOUS_SECONDS = 60.0
@@ -68,6 +80,8 @@ class Gate:
         self._ready = SharedReady(app)
         self._pages = Pages(app)
         self._self_check = self_check
+        self._routes = Routes()
+        self._sockets = Sockets()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request, one websocket, or the server's lifespan."""
@@ -102,17 +116,31 @@ class Gate:
             return
         self.counters.accept(verdict.accepted, agents)
         if scope["path"].startswith(f"{GATE_BASE}/"):
-            await self._own_page(scope, send)
+            await self._own_page(scope, send, verdict)
             return
-        headers = [*_without(scope, b"authorization"), (b"authorization", self._basic)]
-        await self._timed({**scope, "headers": headers}, receive, send)
+        permission = await permit(self._routes.find(scope["method"], scope["path"]), verdict, scope, receive)
+        if permission.refusal:
+            await self._forbid(scope, send, verdict, permission.refusal)
+            return
+        headers = [*_without(permission.scope, b"authorization"), (b"authorization", self._basic)]
+        await self._timed({**permission.scope, "headers": headers}, permission.receive, send)
 
-    async def _own_page(self, scope: Scope, send: Send) -> None:
+    async def _forbid(self, scope: Scope, send: Send, verdict: Verdict, sentence: str) -> None:
+        self.counters.forbid(verdict.accepted or "", sentence)
+        # Prefect's clients show the one, its UI the other.
+        await answer_json(scope, send, 403, {"exception_message": sentence, "detail": sentence})
+
+    async def _own_page(self, scope: Scope, send: Send, verdict: Verdict) -> None:
         page = scope["path"] if scope["method"] == "GET" else ""
-        if page == KEYS_PATH:
+        refusal = permit_own(verdict, page)
+        if refusal and page in OWN:
+            await self._forbid(scope, send, verdict, refusal)
+        elif page == KEYS_PATH:
             await answer_json(scope, send, 200, self.counters.report())
         elif page == STATUS_PATH:
             await answer_json(scope, send, 200, await self.observer.report())
+        elif page == WHOAMI_PATH:
+            await answer_json(scope, send, 200, _who(verdict))
         else:
             await answer_json(scope, send, 404, {"exception_message": "Not Found"})
 
@@ -144,19 +172,20 @@ class Gate:
             self.counters.refuse(NOBODY, "a websocket on an unknown path")
             await refuse_socket(receive, send)
             return
-        handshake = Handshake(scope, receive, keys=self.keys, auth_string=self._auth_string, room=self.room)
-        counted = False
+        needs = self._sockets.needs(scope["path"])
+        handshake = Handshake(
+            scope, receive, keys=self.keys, auth_string=self._auth_string, room=self.room, needs=needs
+        )
+        life, judged = asyncio.timeout(None), False
 
-        async def count_and_receive() -> Message:
-            nonlocal counted
+        async def judge_and_receive() -> Message:
+            nonlocal judged
             message = await handshake.receive()
-            if handshake.verdict is not None and not counted:
-                counted = True
-                if handshake.verdict.accepted:
-                    self.counters.accept(handshake.verdict.accepted, header_values(scope, b"user-agent"))
-                    scope.get("extensions", {}).get(LIFT_LIMIT, _nothing)()
-                else:
-                    self.counters.refuse(handshake.verdict, "a websocket")
+            if handshake.verdict is not None and not judged:
+                judged = True
+                self._count_socket(scope, handshake)
+                if handshake.verdict.accepted and handshake.verdict.expires:
+                    life.reschedule(_loop_time(handshake.verdict.expires))
             return message
 
         inner = {**scope, "headers": _without(scope, b"authorization")}
@@ -164,7 +193,27 @@ class Gate:
             inner["subprotocols"] = [SUBPROTOCOL]
             inner["headers"].append((b"sec-websocket-protocol", SUBPROTOCOL.encode()))
             send = _for_a_silent_client(send)
-        await self.app(inner, count_and_receive, send)
+        try:
+            async with life:
+                await self.app(inner, judge_and_receive, _with_reason(send, handshake, needs))
+        except TimeoutError:
+            if not life.expired():
+                raise
+            with suppress(RuntimeError):  # Prefect had closed it already
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "The key has expired."})
+
+    def _count_socket(self, scope: Scope, handshake: Handshake) -> None:
+        verdict = handshake.verdict or NOBODY
+        if verdict.accepted is None:
+            self.counters.refuse(verdict, "a websocket")
+            return
+        self.counters.accept(verdict.accepted, header_values(scope, b"user-agent"))
+        if handshake.forbidden:
+            self.counters.forbid(
+                verdict.accepted, refuse(verdict, _socket_name(scope), self._sockets.needs(scope["path"]))
+            )
+        else:
+            scope.get("extensions", {}).get(LIFT_LIMIT, _nothing)()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -186,6 +235,37 @@ def _why_unauthorized(verdict: Verdict) -> str:
     if not verdict.expires:
         return "Unauthorized"
     return f'The key "{verdict.claimed}" expired at {rfc3339(verdict.expires)}: ask an administrator for a later date.'
+
+
+def _who(verdict: Verdict) -> dict[str, object]:
+    """The body of GET /gate/whoami."""
+    expires = rfc3339(verdict.expires) if verdict.expires else None
+    return {"name": verdict.accepted, "rights": str(verdict.rights), "expires": expires}
+
+
+def _socket_name(scope: Scope) -> str:
+    return f"the websocket {scope['path']}"
+
+
+def _loop_time(moment: datetime) -> float:
+    """The event loop's time at that moment."""
+    return asyncio.get_running_loop().time() + moment.timestamp() - time.time()
+
+
+def _with_reason(send: Send, handshake: Handshake, needs: Rights) -> Send:
+    """Return a `send` that tells the owner of a good key why Prefect closes the websocket."""
+
+    async def pass_on(message: Message) -> None:
+        verdict = handshake.verdict
+        if message["type"] == "websocket.close" and handshake.forbidden and verdict:
+            # A close frame takes 123 bytes.
+            message = {
+                **message,
+                "reason": f'"{verdict.accepted}" may not use this websocket: it needs {needs} rights'[:120],
+            }
+        await send(message)
+
+    return pass_on
 
 
 def _nothing() -> None:

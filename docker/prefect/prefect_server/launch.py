@@ -134,6 +134,9 @@ def make_gate(app: object, keys: KeyRing, auth_string: str) -> Gate:
     except SelfCheckError as error:
         raise VerbError(ExitCode.OTHER, f"could not start the gate: {error}") from error
 
+    if odd := prefect_app.odd_routes(app):
+        logger.warning("these routes are for admins only, routes.py does not have them as they are: %s", ", ".join(odd))
+
     async def self_check(gate: Gate) -> None:
         await check_inner(gate.app, auth_string)
         await check_gate(gate)

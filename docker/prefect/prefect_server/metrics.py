@@ -45,6 +45,7 @@ class GateCollector:
         for name, use in counters.by_name.items():
             requests.add_metric([name, "accepted"], use.accepted)
             requests.add_metric([name, "refused"], use.refused)
+            requests.add_metric([name, "forbidden"], use.forbidden)
             if use.last_accepted is not None:
                 last.add_metric([name], use.last_accepted)
         requests.add_metric(["", "refused"], counters.refused_unknown)

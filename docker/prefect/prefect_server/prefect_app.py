@@ -7,6 +7,7 @@ is refused.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from prefect.cli._server_utils import _run_all_services  # type: ignore[import-n
 from prefect.server.api.server import create_app  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server.gate import SelfCheckError
+from prefect_server.permission import Routes
 from prefect_server.surface import API_BASE, SOCKETS
 
 Unknown = Any  # Prefect's and FastAPI's own objects
@@ -46,29 +48,52 @@ def require_known_routes(app: Unknown) -> None:
     Raises:
         SelfCheckError: there is one more or one less, or routes the gate cannot look into.
     """
-    sockets = set()
-    for mount in app.routes:
-        path = getattr(mount, "path", "")
-        inner = getattr(getattr(mount, "app", None), "routes", None)
-        found = {f"{path}{each}" for each in _socket_paths(inner if inner is not None else [mount])}
-        sockets |= found
+    sockets = {path for path, route in all_routes(app.routes) if _is_socket(route)}
     expected = {API_BASE + path for path in SOCKETS}
     if sockets != expected:
         odd = sorted(sockets ^ expected)
         raise SelfCheckError(f"Prefect's websockets are not the known ones: {', '.join(odd)}")
 
 
-def _socket_paths(routes: Iterable[Unknown]) -> Iterator[str]:
+def odd_routes(app: Unknown) -> list[str]:
+    """The routes below the API's base that routes.py does not have, has in vain, or that are matched otherwise here."""
+    real = {
+        (method, path): getattr(route, "path_regex", None)
+        for path, route in all_routes(app.routes)
+        if path.startswith(f"{API_BASE}/") and not _is_socket(route)
+        for method in getattr(route, "methods", None) or ("GET", "HEAD")  # a mount of files
+    }
+    known = {(route.method, route.template): route.pattern for route in Routes().all}
+    different = {each for each in real.keys() & known.keys() if not _same(real[each], known[each])}
+    return [" ".join(each) for each in sorted((real.keys() ^ known.keys()) | different)]
+
+
+def _same(theirs: re.Pattern[str] | None, ours: re.Pattern[str]) -> bool:
+    return theirs is not None and API_BASE + theirs.pattern[1:] == ours.pattern[1:]
+
+
+def _is_socket(route: Unknown) -> bool:
+    return "websocket" in type(route).__name__.lower()
+
+
+def all_routes(routes: Iterable[Unknown], base: str = "") -> Iterator[tuple[str, Unknown]]:
+    """Every route with its whole path, as deep as they go.
+
+    Raises:
+        SelfCheckError: there is a route of a kind that cannot be looked into.
+    """
     for route in routes:
         if hasattr(route, "effective_candidates"):  # FastAPI's included router
             candidates = route.effective_candidates()
-            yield from _socket_paths(getattr(each, "original_route", None) or each for each in candidates)
-        elif "websocket" in type(route).__name__.lower():
-            yield route.path
+            yield from all_routes((getattr(each, "original_route", None) or each for each in candidates), base)
         elif not hasattr(route, "path"):
             raise SelfCheckError(f"Prefect has a route of an unknown kind: {type(route).__name__}")
-        elif getattr(getattr(route, "app", None), "routes", None) is not None:
-            yield from (f"{route.path}{each}" for each in _socket_paths(route.app.routes))
+        elif getattr(getattr(route, "app", None), "routes", None):
+            yield from all_routes(route.app.routes, base + route.path)
+        elif type(route).__name__ == "Mount":  # a folder of files
+            yield f"{base}{route.path}/{{path:path}}", route
+        else:
+            yield base + route.path, route
 
 
 async def run_services() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from prefect_server.asgi import Message, Receive, Scope, header_values
 from prefect_server.credentials import from_first_message, from_header
-from prefect_server.keys import NOBODY, KeyRing, Verdict
+from prefect_server.keys import NOBODY, KeyRing, Rights, Verdict
 
 LIFT_LIMIT = "prefect_fly.lift_message_limit"
 """Key of the scope's extension with which the gate lets a client send messages of any usual size."""
@@ -76,14 +76,25 @@ def client_address(scope: Scope) -> str:
 class Handshake:
     """Stands between Prefect and the client's messages until the first one was judged.
 
-    `verdict` is None until then; `receive` is what Prefect's side is given instead of the server's own.
+    `verdict` is None until then; `receive` is what Prefect's side is given instead of the server's own. A key with less
+    than the rights that the websocket `needs` is accepted and `forbidden`.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, *, keys: KeyRing, auth_string: str, room: WaitingRoom) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        *,
+        keys: KeyRing,
+        auth_string: str,
+        room: WaitingRoom,
+        needs: Rights = Rights.VIEWER,
+    ) -> None:
         self._receive = receive
         self._keys = keys
         self._auth_string = auth_string
         self._room = room
+        self._needs = needs
         self._client = client_address(scope)
         self._upgrade = keys.check(from_header(scope))
         self._has_subprotocol = SUBPROTOCOL in scope.get("subprotocols", ())
@@ -115,8 +126,15 @@ class Handshake:
         """
         return not self._has_subprotocol and self._upgrade.accepted is not None
 
+    @property
+    def forbidden(self) -> bool:
+        """Tell whether the key is a good one whose rights are too few."""
+        rights = self.verdict.rights if self.verdict else None
+        return rights is not None and rights < self._needs
+
     def _auth_message(self) -> Message:
-        token = self._auth_string if self.verdict and self.verdict.accepted else ""
+        let_in = self.verdict is not None and self.verdict.accepted is not None and not self.forbidden
+        token = self._auth_string if let_in else ""
         return {"type": "websocket.receive", "text": json.dumps({"type": "auth", "token": token})}
 
     async def _first_message(self) -> Message | None:

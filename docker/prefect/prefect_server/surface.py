@@ -18,6 +18,7 @@ API_BASE = "/api"
 GATE_BASE = "/gate"
 KEYS_PATH = "/gate/keys"
 STATUS_PATH = "/gate/status"
+WHOAMI_PATH = "/gate/whoami"
 HEALTH_PATH = "/api/health"
 READY_PATH = "/api/ready"
 

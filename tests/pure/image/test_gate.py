@@ -137,6 +137,7 @@ def test_keys_report() -> None:
             "accepted": 1,
             "refused": 0,
             "expired": 0,
+            "forbidden": 0,
             "last_accepted": pytest.approx(report["started_at"], abs=60),
             "client_version": None,
             "client_seen": None,
