@@ -17,6 +17,8 @@ HTTP_PORT = 4200
 METRICS_PORT = 9091
 _PACE = {"interval": "30s", "timeout": "5s", "grace_period": "60s"}
 # A server whose database is down takes 27 s to stop.
+# Supabase's free plan makes a database above 500 MB read-only; the disk of a paid one begins with 8 GB.
+_LIMITS_MB, _LARGER_MB = {"nano": 500}, 8000
 _STOP = {"signal": "SIGTERM", "timeout": "35s"}
 
 
@@ -46,6 +48,15 @@ def database_environment(database: DatabaseSettings) -> dict[str, str]:
     return {
         "PREFECT_FLY_DATABASE_SCHEMA": database.schema_name,
         "PREFECT_FLY_DATABASE_REQUIRE_TLS": str(database.require_tls).lower(),
+    }
+
+
+def snapshot_environment(database: DatabaseSettings) -> dict[str, str]:
+    """Plain variables that tell `migrate` about the copy it keeps of a schema before it changes it."""
+    return {
+        "PREFECT_FLY_KEEP_SNAPSHOTS": str(database.keep_snapshots),
+        "PREFECT_FLY_DATABASE_LIMIT_MB": str(database.size_limit_mb or _LIMITS_MB.get(database.tier, _LARGER_MB)),
+        "PREFECT_FLY_SNAPSHOT_TOO_LARGE": database.when_too_large,
     }
 
 

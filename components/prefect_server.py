@@ -26,7 +26,7 @@ from components.docker_image import DockerImage, DockerImageArgs
 from components.fly_app import FlyApp, FlyAppArgs
 from components.fly_machines import FlyMachines, FlyMachinesArgs
 from components.fly_secrets import FlySecrets, FlySecretsArgs
-from components.machine_config import MachineSettings, database_environment
+from components.machine_config import MachineSettings, database_environment, snapshot_environment
 from components.ops_command import OpsEvent, ops_command
 from components.type_tokens import PREFECT_SERVER
 from providers.lifecycle import fingerprint
@@ -173,7 +173,11 @@ def _migrate(
                 "server-app": app.app,
                 "image": image,
                 "region": args.machines.region,
-                "env": {**database_environment(args.machines.database), "PREFECT_FLY_MIGRATE_TIMEOUT": str(patience)},
+                "env": {
+                    **database_environment(args.machines.database),
+                    **snapshot_environment(args.machines.database),
+                    "PREFECT_FLY_MIGRATE_TIMEOUT": str(patience),
+                },
                 "min-secrets-version": secrets.version,
                 "owner": args.owner,
                 # The migration itself gives up first, and says why; the rest is for its machine to start.

@@ -15,6 +15,7 @@ from clients.names import DATABASE_SECRET
 from clients.redaction import redacted
 from ops import arguments
 from ops.errors import OpsError
+from ops.machine_images import image_before
 from ops.migrate_exit_codes import NEW_BESIDE_OTHERS, OK, meaning
 from ops.runtime import Runtime
 
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
         region=args.region,
         cmd=["migrate"],
         owner=args.owner,
-        env=dict(args.env),
+        # What a restore of the copy that it keeps has to bring back with it.
+        env=dict(args.env) | {"PREFECT_FLY_IMAGE_BEFORE": image_before(fly, args.server_app, args.image)},
         min_secrets_version=args.min_secrets_version,
         memory_mb=_MEMORY_MB,
         timeout=args.timeout,

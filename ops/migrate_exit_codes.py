@@ -69,6 +69,10 @@ MEANINGS: Mapping[int, Meaning] = {
         "it is done, in a new schema beside that of another Prefect",
         "To go on with that one's history set database.schema to its name and run again; else nothing is left to do.",
     ),
+    23: Meaning(
+        "the copy of the schema that is made before an upgrade would not fit",
+        "Raise database.sizeLimitMb if there is more room, or make a backup and set database.whenTooLarge: skip.",
+    ),
 }
 
 

@@ -117,6 +117,15 @@ class DatabaseSettings(Group):
         le=600,
     )
     require_tls: bool = setting(True, doc="refuse unencrypted connections to the database")
+    keep_snapshots: int = setting(
+        2, doc="upgrades whose copy of the schema, made before it is changed, is kept; 0: none is made", ge=0, le=10
+    )
+    size_limit_mb: int | None = setting(
+        None, doc="MB that the database may have; without it 500 with tier nano and 8000 with the others", ge=100
+    )
+    when_too_large: Literal["refuse", "skip"] = setting(
+        "refuse", doc="an upgrade whose copy would not fit stops, or goes on without one (skip)"
+    )
 
 
 class ServicesSettings(Group):

@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     TABLES_MISPLACED = 20
     PREFECT_2 = 21
     NEW_BESIDE_OTHERS = 22
+    SNAPSHOT_TOO_LARGE = 23
 
 
 class VerbError(Exception):

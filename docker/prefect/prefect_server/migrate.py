@@ -17,7 +17,7 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
-from prefect_server import database, own_tables, preflight, schema
+from prefect_server import database, own_tables, preflight, schema, snapshots
 from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.launch import load_prefect_settings, read_settings
@@ -57,10 +57,12 @@ async def _migrate(settings: ServerSettings) -> int:
     async with database.connection(settings) as lent:
         await _take_lock(lent, settings.schema)
         before = await _prepare(lent, settings)
+        await snapshots.take(lent, settings, before, _say)
         await _upgrade(settings, before)
         await _make_own_tables(lent, settings)
         after = await _verify(lent, settings)
         others = [] if before.has_tables else await schema.other_prefects(lent, settings.schema)
+        await snapshots.finish(lent, settings.schema, str(after.revision))
     _say(f'schema "{after.schema}" is at {after.revision}, search_path {after.search_path}')
     if others:
         _say(

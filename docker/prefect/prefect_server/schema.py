@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 VERSION_TABLE = "alembic_version"
+SNAPSHOT_MARK = "prefect-fly snapshot 1"
+"""Stands in the comment of a schema that is a copy of Prefect's (snapshots.py)."""
+
 # The newest Postgres migration of prefect 2.20.27, the last of Prefect 2.
 LAST_OF_PREFECT_2 = "b23c83a12cb4"
 # The catalogue, and not to_regclass: that one fails on a schema the role may not use.
@@ -34,6 +37,7 @@ SELECT
 _OTHERS = """
 SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE nspname <> $1 AND relkind = 'r' AND relname IN ('alembic_version', 'flow_run', 'task_run')
+  AND coalesce(obj_description(n.oid, 'pg_namespace'), '') NOT LIKE '%' || $2 || '%'
 GROUP BY 1 HAVING count(*) = 3 ORDER BY 1
 """
 _REVISION = re.compile(r"^(down_)?revision\s*=\s*['\"]([0-9a-z_]+)['\"]", re.MULTILINE)
@@ -79,8 +83,8 @@ async def inspect(connection: Any, schema: str) -> Layout:
 
 
 async def other_prefects(connection: Any, schema: str) -> list[str]:
-    """Return the other schemas of this database that hold a Prefect's tables."""
-    return [row["nspname"] for row in await connection.fetch(_OTHERS, schema)]
+    """Return the other schemas of this database that hold a Prefect's tables, copies of ours aside."""
+    return [row["nspname"] for row in await connection.fetch(_OTHERS, schema, SNAPSHOT_MARK)]
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,10 @@ class ServerSettings:
     separate_services: bool
     redis_url: str | None = field(repr=False)
     migrate_timeout: float
+    keep_snapshots: int
+    database_limit_mb: int
+    snapshot_too_large: str
+    image_before: str
 
 
 class _Reader:
@@ -84,6 +88,13 @@ class _Reader:
         if text not in {"true", "false"}:
             self.problems.append(f'{name} is "{text}" and must be true or false')
         return text == "true"
+
+    def choice(self, name: str, words: tuple[str, ...]) -> str:
+        """One of `words`; the first is the default."""
+        text = self.text(name) or words[0]
+        if text not in words:
+            self.problems.append(f'{name} is "{text[:20]}" and must be {" or ".join(words)}')
+        return text
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         text = self.text(name) or str(default)
@@ -113,6 +124,10 @@ def read(environ: Mapping[str, str], *, needs_keys: bool) -> ServerSettings:
         separate_services=reader.flag("PREFECT_FLY_SEPARATE_SERVICES", default=False),
         redis_url=_read_redis(reader),
         migrate_timeout=float(reader.number("PREFECT_FLY_MIGRATE_TIMEOUT", 300, 1, 86400)),
+        keep_snapshots=reader.number("PREFECT_FLY_KEEP_SNAPSHOTS", 2, 0, 10),
+        database_limit_mb=reader.number("PREFECT_FLY_DATABASE_LIMIT_MB", 0, 0, 1_000_000_000),
+        snapshot_too_large=reader.choice("PREFECT_FLY_SNAPSHOT_TOO_LARGE", ("refuse", "skip")),
+        image_before=reader.text("PREFECT_FLY_IMAGE_BEFORE") or "",
     )
     if settings.separate_services and not settings.redis_url:
         reader.problems.append("PREFECT_FLY_SEPARATE_SERVICES is true and PREFECT_FLY_REDIS_URL is not set")

@@ -98,8 +98,10 @@ _HEALTH = "--health-url https://acme-orchestrator.fly.dev/health"
 COMMANDS = {
     "acme-prefect-migrate": (
         "exec .venv/bin/python -m ops migrate --endpoints real --server-app acme-prefect --image {image} --region ewr "
-        "--env PREFECT_FLY_DATABASE_REQUIRE_TLS=true --env PREFECT_FLY_DATABASE_SCHEMA=prefect "
-        "--env PREFECT_FLY_MIGRATE_TIMEOUT=300 --min-secrets-version 7 --owner {owner} --timeout 360"
+        "--env PREFECT_FLY_DATABASE_LIMIT_MB=500 --env PREFECT_FLY_DATABASE_REQUIRE_TLS=true "
+        "--env PREFECT_FLY_DATABASE_SCHEMA=prefect --env PREFECT_FLY_KEEP_SNAPSHOTS=2 "
+        "--env PREFECT_FLY_MIGRATE_TIMEOUT=300 --env PREFECT_FLY_SNAPSHOT_TOO_LARGE=refuse "
+        "--min-secrets-version 7 --owner {owner} --timeout 360"
     ),
     "acme-prefect-verify": (
         "exec .venv/bin/python -m ops verify-server --endpoints real --server-url https://acme-prefect.fly.dev "

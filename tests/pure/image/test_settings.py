@@ -47,6 +47,8 @@ def test_defaults() -> None:
         ("PREFECT_FLY_REDIS_URL", "host:s3cret", "must look like rediss://"),
         ("PREFECT_FLY_DATABASE_CA", "/path/to/ca.pem", "holds no PEM certificate"),
         ("PREFECT_FLY_MIGRATE_TIMEOUT", "-1", "must be a number"),
+        ("PREFECT_FLY_KEEP_SNAPSHOTS", "11", "must be a number from 0 to 10"),
+        ("PREFECT_FLY_SNAPSHOT_TOO_LARGE", "ignore", "must be refuse or skip"),
         ("PREFECT_API_DATABASE_CONNECTION_URL", "s3cret", "was renamed to"),
         ("PREFECT_ORION_DATABASE_CONNECTION_URL", "s3cret", "was renamed to"),
         ("PREFECT_SERVER_API_AUTH_STRING", "admin:s3cret", "is made up at every start"),
@@ -118,4 +120,5 @@ def test_exit_codes_stay_what_they_are() -> None:
         "TABLES_MISPLACED": 20,
         "PREFECT_2": 21,
         "NEW_BESIDE_OTHERS": 22,
+        "SNAPSHOT_TOO_LARGE": 23,
     }

@@ -1,0 +1,271 @@
+"""`migrate` keeps a whole copy of the schema before it changes it, where there is room, and never half of one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+from prefect_server import (  # type: ignore[import-not-found,unused-ignore]
+    database,
+    preflight,
+    schema,
+    schema_copy,
+    snapshots,
+)
+from prefect_server.exit_codes import VerbError  # type: ignore[import-not-found,unused-ignore]
+from prefect_server.settings import ServerSettings, read  # type: ignore[import-not-found,unused-ignore]
+
+from sandbox.postgres import PostgresServer
+from tests.support.migration import Migrate, name_of
+from tests.support.older_schema import COPIES, OLDER, digests, make_older
+from tests.support.prefect_server import SOURCE, database_environment, plain_environment
+from toolchain.prefect_env import prefect_python
+
+pytestmark = pytest.mark.prefect
+
+COPY = "prefect_before_3_8_8"
+
+
+@pytest.fixture
+def older(postgres: PostgresServer, migrated_database: Callable[[], str]) -> str:
+    """The URL of a database with some history, one revision behind the image."""
+    url = migrated_database()
+    make_older(postgres, name_of(url))
+    return url
+
+
+def note_of(postgres: PostgresServer, url: str, copy: str = COPY) -> dict[str, object]:
+    """What the copy's comment says."""
+    said = postgres.execute(f"SELECT obj_description('{copy}'::regnamespace, 'pg_namespace')", name_of(url))
+    note = json.loads(said)
+    assert isinstance(note, dict)
+    return note
+
+
+def definitions(url: str, schema: str) -> schema_copy.Definitions:
+    """Everything that the schema's definitions consist of."""
+
+    async def read() -> schema_copy.Definitions:
+        connection = await asyncpg.connect(url)
+        try:
+            async with connection.transaction():
+                return await schema_copy.describe(connection, schema_copy.Place(schema=schema, trgm="extensions"))
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())
+
+
+def test_the_copy_is_whole(postgres: PostgresServer, older: str, migrate: Migrate) -> None:
+    """Rows, definitions and rights of all tables are in the copy as they were, and the upgrade goes on."""
+    name = name_of(older)
+    role = f"reader_{name}"
+    postgres.execute(f"CREATE ROLE {role}; GRANT SELECT ON prefect.flow_run TO {role}", name)
+    rows, made_of = digests(postgres, name, "prefect"), definitions(older, "prefect")
+    done = migrate(older, PREFECT_FLY_IMAGE_BEFORE="registry.fly.io/acme@sha256:0")
+    assert done.returncode == 0, done.stdout
+    assert f'kept a copy, "{COPY}" (revision {OLDER}' in done.stdout
+    assert digests(postgres, name, COPY) == rows
+    assert definitions(older, COPY) == made_of
+    assert len(made_of.tables) > 30
+    assert len(made_of.types) == 5
+    assert any("gin_trgm_ops" in each for each in made_of.rest)
+    assert any("FOREIGN KEY" in each for each in made_of.rest)
+    assert f"GRANT SELECT ON flow_run TO {role}" in made_of.rest
+    assert postgres.execute("SELECT version_num FROM prefect.alembic_version", name) != OLDER
+    note = note_of(postgres, older)
+    assert (note["revision"], note["image"], note["finished"]) == (OLDER, "registry.fly.io/acme@sha256:0", True)
+
+
+@pytest.fixture
+def take(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Do what `migrate` does before it upgrades, in this process, and return what it said."""
+    package = next(prefect_python().parents[1].glob("lib/python3.*/site-packages/prefect"))
+    monkeypatch.setattr(preflight, "prefect_folder", lambda: package)
+    monkeypatch.setattr(snapshots, "version", lambda _: "3.8.8")
+
+    async def run(settings: ServerSettings) -> list[str]:
+        said: list[str] = []
+        async with database.connection(settings) as connection:
+            layout = await schema.inspect(connection, settings.schema)
+            await snapshots.take(connection, settings, layout, said.append)
+        return said
+
+    def taken(url: str, **environ: str) -> list[str]:
+        return asyncio.run(run(read(database_environment(url) | environ, needs_keys=False)))
+
+    return taken
+
+
+def upgraded(postgres: PostgresServer, url: str) -> None:
+    """Say in the copies' notes that their upgrade has ended well, as `migrate` does; the schema stays as it is."""
+    for copy in postgres.execute(COPIES, name_of(url)).splitlines():
+        change_note(postgres, url, copy, finished=True)
+
+
+def change_note(postgres: PostgresServer, url: str, copy: str = COPY, **changes: object) -> None:
+    """Change what the copy's comment says."""
+    note = json.dumps(note_of(postgres, url, copy) | changes)
+    postgres.execute(f"COMMENT ON SCHEMA {copy} IS '{note}'", name_of(url))
+
+
+def test_no_change_no_copy(
+    postgres: PostgresServer, migrated_database: Callable[[], str], take: Callable[..., list[str]]
+) -> None:
+    """Nothing is copied where the schema is the image's already."""
+    url = migrated_database()
+    assert take(url) == []
+    assert postgres.execute(COPIES, name_of(url)) == ""
+
+
+def test_only_the_newest_are_kept(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+    """Each upgrade leaves a copy of its own, and the oldest ones go when there are more than the setting says."""
+    for _ in range(3):
+        take(older, PREFECT_FLY_KEEP_SNAPSHOTS="2")
+        upgraded(postgres, older)
+    assert postgres.execute(COPIES, name_of(older)) == f"{COPY}_2\n{COPY}_3"
+    assert "no copy of it is kept" in take(older, PREFECT_FLY_KEEP_SNAPSHOTS="0")[0]
+    assert postgres.execute(COPIES, name_of(older)) == f"{COPY}_2\n{COPY}_3"
+
+
+def test_a_copy_is_no_other_prefect(older: str, take: Callable[..., list[str]]) -> None:
+    """A new schema is said to stand beside other Prefects' schemas, not beside their copies."""
+
+    async def others() -> list[str]:
+        async with database.connection(read(database_environment(older), needs_keys=False)) as connection:
+            found: list[str] = await schema.other_prefects(connection, "other")
+            return found
+
+    take(older)
+    assert asyncio.run(others()) == ["prefect"]
+
+
+def test_an_attempt_that_changed_nothing_is_replaced(
+    postgres: PostgresServer, older: str, take: Callable[..., list[str]]
+) -> None:
+    """The copy of an upgrade that failed at once makes place for one with what happened since."""
+    take(older)
+    postgres.execute("UPDATE prefect.flow SET name = 'later'", name_of(older))
+    take(older)
+    assert postgres.execute(COPIES, name_of(older)) == COPY
+    renamed = postgres.execute("SELECT name FROM prefect_before_3_8_8.flow", name_of(older))
+    assert renamed == "later"
+
+
+def test_an_interrupted_upgrade_keeps_the_first_copy(
+    postgres: PostgresServer, older: str, take: Callable[..., list[str]]
+) -> None:
+    """What a broken-off upgrade left half-way is not copied over the copy from before it began."""
+    take(older)
+    change_note(postgres, older, revision="9e9dadc36797")
+    assert take(older)[0].startswith("an upgrade that was interrupted goes on")
+    assert postgres.execute(COPIES, name_of(older)) == COPY
+
+
+def test_too_large(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+    """Without room the upgrade stops with 23, or goes on without a copy where that was allowed."""
+    with pytest.raises(VerbError, match="of at most 10 MB are in use") as refused:
+        take(older, PREFECT_FLY_DATABASE_LIMIT_MB="10")
+    assert refused.value.code == 23
+    said = take(older, PREFECT_FLY_DATABASE_LIMIT_MB="10", PREFECT_FLY_SNAPSHOT_TOO_LARGE="skip")
+    assert said[0].startswith('no copy of schema "prefect" is kept: it needs up to')
+    assert postgres.execute(COPIES, name_of(older)) == ""
+
+
+def test_room_is_made_by_what_goes_anyway(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+    """A copy that the new one replaces goes first when both do not fit."""
+    name = name_of(older)
+    take(older, PREFECT_FLY_KEEP_SNAPSHOTS="1")
+    upgraded(postgres, older)
+    used = int(postgres.execute("SELECT pg_database_size(current_database()) / 1048576", name))
+    limit = str(int((used + 1) / 0.9) + 1)
+    said = take(older, PREFECT_FLY_KEEP_SNAPSHOTS="1", PREFECT_FLY_DATABASE_LIMIT_MB=limit)
+    assert [line.split()[0] for line in said] == ["removed", "copying", "kept"]
+    assert len(postgres.execute(COPIES, name).splitlines()) == 1
+
+
+def test_in_public_only_prefect_is_copied(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+    """Where Prefect shares `public`, the copy holds its tables and none of another application's."""
+    name = name_of(older)
+    postgres.execute("DROP SCHEMA public; ALTER SCHEMA prefect RENAME TO public", name)
+    postgres.execute("CREATE TABLE public.somebody_elses (id int)", name)
+    rows = digests(postgres, name, "public")
+    take(older, PREFECT_FLY_DATABASE_SCHEMA="public")
+    del rows["somebody_elses"]
+    assert digests(postgres, name, "public_before_3_8_8") == rows
+
+
+def test_what_somebody_else_put_there_is_named(
+    postgres: PostgresServer, older: str, take: Callable[..., list[str]]
+) -> None:
+    """A view is not copied, is named, and stops nothing; a comment that only looks like a note is nobody's copy."""
+    name = name_of(older)
+    postgres.execute("CREATE VIEW prefect.mine AS SELECT name FROM prefect.flow", name)
+    postgres.execute("CREATE SCHEMA odd; COMMENT ON SCHEMA odd IS '{prefect-fly snapshot 1'", name)
+    assert take(older)[0] == "not copied, because Prefect did not make it: relation mine"
+
+
+def test_missing_right_to_make_a_schema(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+    """A role that may not make schemas is 14, and the SQL given is enough."""
+    name = name_of(older)
+    postgres.execute(f"ALTER DATABASE {name} OWNER TO postgres", name)
+    postgres.execute(f"REVOKE CREATE ON DATABASE {name} FROM prefect, PUBLIC", name)
+    with pytest.raises(VerbError) as refused:
+        take(older)
+    assert refused.value.code == 14
+    postgres.execute(str(refused.value).partition("an admin must run: ")[2].partition(";")[0], name)
+    assert take(older)[-1].startswith("kept a copy")
+
+
+def test_killed_half_way(postgres: PostgresServer, older: str, migrate: Migrate, tmp_path: Path) -> None:
+    """A migration that is killed while it copies leaves no half copy and no change, and the next one makes it."""
+    name = name_of(older)
+    # Our session holds what the copy reads last, so it is killed in the middle for certain.
+    holder = subprocess.Popen(
+        [prefect_python(), "-c", HOLD, older, "prefect.worker"],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout
+    assert holder.stdin
+    assert holder.stdout.readline() == "held\n"
+    environ = plain_environment(tmp_path) | database_environment(older)
+    killed = subprocess.Popen([prefect_python(), "-m", "prefect_server", "migrate"], env=environ, cwd=SOURCE)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'prefect' AND datname = current_database()"
+    wait_for(lambda: postgres.execute(f"{sessions} AND wait_event_type = 'Lock'", name) == "1")
+    os.kill(killed.pid, 9)
+    killed.wait()
+    holder.communicate("go\n")
+    wait_for(lambda: postgres.execute(sessions, name) == "0")
+    assert postgres.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'prefect_before%'", name) == "0"
+    assert postgres.execute("SELECT version_num FROM prefect.alembic_version", name) == OLDER
+    assert migrate(older).returncode == 0
+    assert postgres.execute(COPIES, name) == COPY
+
+
+HOLD = """
+import asyncio, asyncpg, sys
+async def hold():
+    connection = await asyncpg.connect(sys.argv[1])
+    await connection.execute(f"BEGIN; LOCK TABLE {sys.argv[2]} IN ACCESS EXCLUSIVE MODE")
+    print("held", flush=True)
+    sys.stdin.readline()
+    await connection.close()
+asyncio.run(hold())
+"""
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until it has happened."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
