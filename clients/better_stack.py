@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from clients.endpoints import BETTER_STACK
 from clients.errors import (
@@ -32,8 +32,12 @@ from clients.errors import (
     UnclearError,
     UnreachableError,
 )
+from clients.shapes import ShapeError, listed, number, record, whole_object
 from clients.transport import Api, Call, Reply
 from clients.wire import Access, ApiClient, Dialect
+
+_MOST_PAGES = 100
+Params = Mapping[str, str | int]
 
 _SCOPES = "Set BETTERSTACK_API_TOKEN to an Uptime API token of the team that owns the monitors."
 _STATUS_PAGE = "See https://status.betterstack.com, then run it again."
@@ -103,8 +107,12 @@ class Monitor:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
-        """Read one JSON:API object."""
-        return cls(id=str(entry["id"]), attributes=dict(entry.get("attributes") or {}))
+        """Read one JSON:API object.
+
+        Raises:
+            ShapeError: it is no monitor.
+        """
+        return cls(id=str(number(entry)), attributes=whole_object(entry.get("attributes"), '"attributes"'))
 
 
 _BY_STATUS: Mapping[int, type[BetterStackError]] = {
@@ -186,7 +194,7 @@ class BetterStackClient(ApiClient):
             BetterStackError: any other refusal.
         """
         call = Call(method="GET", path=_path(monitor_id))
-        return _monitor(self._wire.send(f'read monitor "{monitor_id}"', call))
+        return self._wire.read(f'read monitor "{monitor_id}"', call, _monitor)
 
     def create(self, attributes: Mapping[str, Any]) -> Monitor:
         """Create a monitor. Not idempotent: look with `find` first, and again after BetterStackUnclearError.
@@ -198,7 +206,7 @@ class BetterStackClient(ApiClient):
         what = f'create monitor "{attributes.get("url")}"'
         call = Call(method="POST", path="/api/v2/monitors", json=dict(attributes), reads=True)
         try:
-            return _monitor(self._wire.send(what, call))
+            return self._wire.read(what, call, _monitor)
         except BetterStackTransientError as trouble:
             if isinstance(trouble, BetterStackUnreachableError) and not trouble.maybe_sent:
                 raise
@@ -214,7 +222,7 @@ class BetterStackClient(ApiClient):
             BetterStackError: any other refusal.
         """
         call = Call(method="PATCH", path=_path(monitor_id), json=dict(attributes), idempotent=True, reads=True)
-        return _monitor(self._wire.send(f'update monitor "{monitor_id}"', call))
+        return self._wire.read(f'update monitor "{monitor_id}"', call, _monitor)
 
     def delete(self, monitor_id: str) -> None:
         """Delete a monitor.
@@ -227,24 +235,35 @@ class BetterStackClient(ApiClient):
         self._wire.send(f'delete monitor "{monitor_id}"', call)
 
     def _pages(self, url: str) -> Iterator[Monitor]:
-        params: dict[str, str | int] = {"url": url, "per_page": 250}
-        while True:
+        doing = f'list monitors of "{url}"'
+        params: Params = {"url": url, "per_page": 250}
+        asked: list[Params] = []
+        while params:
+            if params in asked or len(asked) == _MOST_PAGES:
+                raise BetterStackUnreachableError(doing, "the answer is not the API's: its pages have no end")
+            asked.append(params)
             call = Call(method="GET", path="/api/v2/monitors", params=params)
-            body = self._wire.send(f'list monitors of "{url}"', call).json() or {}
-            yield from (Monitor.of(entry) for entry in body.get("data") or [])
-            following = (body.get("pagination") or {}).get("next")
-            if not following:
-                return
-            # Only the query is taken over: the link's host is not ours to follow with a token.
-            params = {key: values[-1] for key, values in parse_qs(urlsplit(str(following)).query).items()}
+            found, params = self._wire.read(doing, call, _page)
+            yield from found
 
 
 def _path(monitor_id: str) -> str:
     return f"/api/v2/monitors/{quote(monitor_id, safe='')}"
 
 
-def _monitor(reply: Reply) -> Monitor:
-    body = reply.json()
-    if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
-        raise BetterStackTransientError("read a monitor", "the reply is no JSON:API object", status=reply.status)
-    return Monitor.of(body["data"])
+def _monitor(body: object) -> Monitor:
+    return Monitor.of(whole_object(whole_object(body).get("data"), '"data"'))
+
+
+def _page(body: object) -> tuple[list[Monitor], Params]:
+    """Read one page and the query of the next; an empty one after the last."""
+    found = [Monitor.of(entry) for entry in listed(body, "data")]
+    following = record(whole_object(body).get("pagination")).get("next")
+    if not following:
+        return found, {}
+    # Only the query is taken over: the link's host is not ours to follow with a token.
+    _, _, query = str(following).partition("?")
+    values = parse_qs(query)
+    if not values:
+        raise ShapeError('"next" is no link to a page')
+    return found, {key: given[-1] for key, given in values.items()}

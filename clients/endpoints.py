@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from clients.names import BETTER_STACK_TOKEN, FLY_TOKEN, GITHUB_TOKEN
+from clients.redaction import one_line
+
+_UNSENDABLE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 class World(StrEnum):
@@ -46,7 +50,10 @@ BETTER_STACK = Service("Better Stack API", "BETTERSTACK_BASE_URL", "https://upti
 
 def is_loopback(url: str) -> bool:
     """Tell whether the host of `url` is this machine: `localhost`, a name below it, 127.0.0.0/8 or ::1."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return False
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -61,9 +68,7 @@ def require_url(url: str, world: World, what: str) -> str:
     Raises:
         WrongWorldError: it is no http(s) address, or it belongs to the other world; the text names `what`.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise WrongWorldError(f'could not use {what} "{url}": it is no http(s) address. Give a whole URL.')
+    _require_whole(url, what)
     if world is World.SANDBOX and not is_loopback(url):
         raise WrongWorldError(
             f'could not use {what} "{url}": the stack states endpoints: sandbox, which only talks to this machine. '
@@ -75,6 +80,21 @@ def require_url(url: str, world: World, what: str) -> str:
             "Unset the variable or setting that redirects it, or set endpoints: sandbox."
         )
     return url.rstrip("/")
+
+
+def _require_whole(url: str, what: str) -> None:
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or _UNSENDABLE.search(url):
+        raise WrongWorldError(f'could not use {what} "{one_line(url)}": it is no http(s) address. Give a whole URL.')
+    if "@" in parts.netloc:
+        # The text must not repeat the address, which holds a password.
+        raise WrongWorldError(
+            f"could not use {what}: it holds a user or a password, which would not be sent. Take them out of the URL."
+        )
 
 
 def base_url(service: Service, world: World, environ: Mapping[str, str] = os.environ) -> str:

@@ -28,7 +28,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clients.redaction import redacted
+from clients.redaction import one_line, redacted
+
+_LONGEST_ID = 100
 
 
 class ApiError(Exception):
@@ -57,8 +59,8 @@ class ApiError(Exception):
         advice: str = "",
         log: Sequence[str] = (),
     ) -> None:
-        self.doing, self.said = doing, redacted(said)
-        self.status, self.request_id = status, request_id
+        self.doing, self.said = doing, one_line(said)
+        self.status, self.request_id = status, one_line(request_id, _LONGEST_ID)
         self.log = tuple(redacted(line) for line in log)
         if advice:
             self.advice = advice

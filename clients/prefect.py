@@ -19,6 +19,7 @@ import requests
 
 from clients.endpoints import World, require_url
 from clients.errors import ApiError, UnauthorizedError, UnreachableError
+from clients.shapes import finite, record, whole
 from clients.silence import NoAnswerError
 from clients.transport import Api, Call, Reply, RetryPolicy, Transport, no_progress
 
@@ -94,11 +95,11 @@ class KeyUse:
         """Read one entry of /gate/keys."""
         version = body.get("client_version")
         return cls(
-            accepted=_whole(body.get("accepted")),
-            refused=_whole(body.get("refused")),
-            last_accepted=_seconds(body.get("last_accepted")),
+            accepted=whole(body.get("accepted")),
+            refused=whole(body.get("refused")),
+            last_accepted=finite(body.get("last_accepted")),
             client_version=str(version) if version else None,
-            client_seen=_seconds(body.get("client_seen")),
+            client_seen=finite(body.get("client_seen")),
         )
 
 
@@ -118,8 +119,8 @@ class ServerStatus:
         """Read /gate/status."""
         return cls(
             version=str(body.get("prefect") or ""),
-            database=dict(body.get("database") or {}),
-            pool=dict(body.get("pool") or {}),
+            database=record(body.get("database")),
+            pool=record(body.get("pool")),
         )
 
 
@@ -185,8 +186,8 @@ class PrefectClient:
             PrefectUnauthorizedError: the credential is not accepted.
             PrefectAnswerError: no gate of ours answers there.
         """
-        keys = self._gate_page("/gate/keys", "keys", credential, instance_id)["keys"]
-        return {str(name): KeyUse.of(entry) for name, entry in dict(keys).items() if isinstance(entry, dict)}
+        keys = record(self._gate_page("/gate/keys", "keys", credential, instance_id)["keys"])
+        return {name: KeyUse.of(entry) for name, entry in keys.items() if isinstance(entry, dict)}
 
     def status(self, credential: Credential, instance_id: str = "") -> ServerStatus:
         """Return what one of the server's machines sees of itself and of the database.
@@ -221,11 +222,3 @@ class PrefectClient:
 def _headers(authorization: str, instance_id: str) -> dict[str, str]:
     headers = {"Authorization": authorization, FORCE_INSTANCE_HEADER: instance_id}
     return {name: value for name, value in headers.items() if value}
-
-
-def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-def _whole(value: object) -> int:
-    return int(value) if isinstance(value, (int, float)) else 0

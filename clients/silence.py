@@ -20,6 +20,17 @@ class NoAnswerError(Exception):
         self.maybe_sent = maybe_sent
 
 
+# In this order: what connects too slowly is also a Timeout.
+_BY_TYPE: tuple[tuple[type[Exception], str, bool], ...] = (
+    (requests.ConnectTimeout, "the connection timed out", False),
+    (requests.Timeout, "no answer within {read_timeout:.0f} s", True),
+    (requests.exceptions.SSLError, "the TLS connection failed", False),
+    (requests.exceptions.ContentDecodingError, "the answer cannot be decompressed", True),
+    # What requests says of an address, a proxy or a header that it cannot use.
+    (ValueError, "the request cannot be sent to this address", False),
+)
+
+
 def no_answer(error: requests.RequestException, read_timeout: float) -> NoAnswerError:
     """Return what became of a request, judged by the types of the errors that requests wraps.
 
@@ -27,12 +38,9 @@ def no_answer(error: requests.RequestException, read_timeout: float) -> NoAnswer
         error: of requests.
         read_timeout: seconds an answer was waited for.
     """
-    if isinstance(error, requests.ConnectTimeout):
-        return NoAnswerError("the connection timed out", maybe_sent=False)
-    if isinstance(error, requests.Timeout):
-        return NoAnswerError(f"no answer within {read_timeout:.0f} s", maybe_sent=True)
-    if isinstance(error, requests.exceptions.SSLError):
-        return NoAnswerError("the TLS connection failed", maybe_sent=False)
+    for kind, reason, maybe_sent in _BY_TYPE:
+        if isinstance(error, kind):
+            return NoAnswerError(reason.format(read_timeout=read_timeout), maybe_sent=maybe_sent)
     causes = list(_causes(error))
     if any(isinstance(cause, NameResolutionError) for cause in causes):
         return NoAnswerError("the host name could not be resolved", maybe_sent=False)

@@ -12,18 +12,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
-from json import JSONDecodeError, loads
 from typing import Any
 
 import requests
 
 from clients.endpoints import is_loopback
+from clients.shapes import NO_JSON, decoded
 from clients.silence import NoAnswerError, no_answer
 from clients.timing import Pacer, Timing, retry_after
 
 Progress = Callable[[str], None]
 
+# The longest of an API of ours are lists of machines, a few hundred KB.
+_MOST_BYTES = 32 * 2**20
 # 500 is left to GET and idempotent calls as well: both Fly and GitHub answer it for passing trouble.
 TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -71,15 +74,15 @@ class Reply:
     @property
     def is_json(self) -> bool:
         """Tell whether the body can be decoded."""
-        try:
-            loads(self.body)
-        except (JSONDecodeError, UnicodeDecodeError):
-            return False
-        return True
+        return self._decoded is not NO_JSON
 
     def json(self) -> Any:
         """Return the decoded body, or None when it is empty or no JSON: error bodies are often neither."""
-        return loads(self.body) if self.is_json else None
+        return self._decoded if self.is_json else None
+
+    @cached_property
+    def _decoded(self) -> Any:
+        return decoded(self.body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,14 +223,18 @@ class Transport:
                 timeout=(self._policy.connect_timeout, read),
                 # A redirected POST becomes a GET, and a redirect could carry the token elsewhere.
                 allow_redirects=False,
+                stream=True,
             )
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            body = _body(response)
+        except requests.RequestException as error:
             # `from None`: the text of requests' errors holds the URL and, with a proxy, its credentials.
             return no_answer(error, read)
+        if body is None:
+            return NoAnswerError(f"the answer is longer than {_MOST_BYTES // 2**20} MB", maybe_sent=True)
         reply = Reply(
             status=response.status_code,
             headers=response.headers,
-            body=response.content,
+            body=body,
             request_id=response.headers.get(self.api.request_id_header, "") if self.api.request_id_header else "",
         )
         return _garbled(reply) if self.api.speaks_json and not _is_the_apis(call, reply) else reply
@@ -257,6 +264,17 @@ def _new_session(base_url: str) -> requests.Session:
     # A proxy from the environment must not see, or break, calls to this very machine.
     session.trust_env = not is_loopback(base_url)
     return session
+
+
+def _body(response: requests.Response) -> bytes | None:
+    """Return the whole body, None when it is longer than anything that an API of ours sends."""
+    body = bytearray()
+    with response:
+        for part in response.iter_content(2**16):
+            body += part
+            if len(body) > _MOST_BYTES:
+                return None
+    return bytes(body)
 
 
 def _is_the_apis(call: Call, reply: Reply) -> bool:

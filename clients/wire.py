@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from clients.endpoints import Service, World, base_url
 from clients.errors import ApiError, UnreachableError
+from clients.shapes import ShapeError
 from clients.silence import NoAnswerError
 from clients.transport import Api, Call, Progress, Reply, Transport, print_progress
+
+T = TypeVar("T")
+
+_SENDABLE = re.compile(r"[!-~]+")
+
+_WHO_ANSWERS = (
+    "See whether a proxy answers instead of the {title}, then run the command again: what was done already is found."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +59,27 @@ class Wire:
             raise self.dialect.error_of(doing, reply)
         return reply
 
-    def get(self, doing: str, route: str, *, pace: str | None = None) -> Any:
-        """GET `route` and return the decoded body."""
-        return self.send(doing, Call(method="GET", path=route, pace=pace)).json()
+    def read(self, doing: str, call: Call, reader: Callable[[object], T]) -> T:
+        """Send `call` and return what `reader` makes of the decoded body.
+
+        Raises:
+            ApiError: as with `send`; a success that `reader` takes for none of the API's counts as no answer.
+        """
+        reply = self.send(doing, call)
+        try:
+            return reader(reply.json())
+        except ShapeError as wrong:
+            raise self.dialect.unreachable(
+                doing,
+                f"the answer is not the API's: {wrong}",
+                status=reply.status,
+                request_id=reply.request_id,
+                advice=_WHO_ANSWERS.format(title=self.transport.api.title),
+            ) from None
+
+    def get(self, doing: str, route: str, reader: Callable[[object], T], *, pace: str | None = None) -> T:
+        """GET `route` and return what `reader` makes of the decoded body."""
+        return self.read(doing, Call(method="GET", path=route, pace=pace), reader)
 
 
 @dataclass(frozen=True)
@@ -62,17 +90,38 @@ class Access:
     token: str
 
 
-def access(service: Service, world: World, environ: Mapping[str, str], unauthorized: type[ApiError]) -> Access:
+def access(
+    service: Service,
+    world: World,
+    environ: Mapping[str, str],
+    unauthorized: type[ApiError],
+    spelled: Callable[[str], str] = str,
+) -> Access:
     """Return address and token of a service, from the environment.
+
+    Args:
+        service: the API.
+        world: that the stack states.
+        environ: holds the address and the token.
+        unauthorized: the API's error for a token that cannot be used.
+        spelled: makes the token's own spelling of the one that people have.
 
     Raises:
         WrongWorldError: the address does not belong to `world`.
-        ApiError: of the class `unauthorized`, when there is no token.
+        ApiError: of the class `unauthorized`, when there is no token that could be sent.
     """
     address = base_url(service, world, environ)
-    token = environ.get(service.token, "").strip()
-    if not token:
+    given = environ.get(service.token, "").strip()
+    if not given:
         raise unauthorized(f"use the {service.title}", f"{service.token} is not set")
+    token = spelled(given)
+    if not token:
+        raise unauthorized(f"use the {service.title}", f"{service.token} holds no token")
+    if not _SENDABLE.fullmatch(token):
+        # Unchecked, the HTTP library would refuse it in a text that holds it.
+        raise unauthorized(
+            f"use the {service.title}", f"{service.token} holds a blank, a line break or a letter that no token has"
+        )
     return Access(address, token)
 
 

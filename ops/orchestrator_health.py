@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from clients.endpoints import World, require_url
-from clients.redaction import redacted
+from clients.redaction import one_line
 from clients.silence import NoAnswerError
 from clients.transport import Api, Call, RetryPolicy, Transport, no_progress
 
@@ -76,4 +76,4 @@ def component_status(body: object) -> str:
     prefect = components.get("prefect") if isinstance(components, dict) else None
     if isinstance(prefect, dict):
         prefect = prefect.get("status")
-    return redacted(prefect)[:_SHOWN] if isinstance(prefect, str) else ""
+    return one_line(prefect, _SHOWN) if isinstance(prefect, str) else ""

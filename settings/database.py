@@ -15,7 +15,7 @@ TRANSACTION_POOLER_PORT = 6543
 
 _SCHEME = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)$", re.DOTALL)
 _ADDRESS = re.compile(
-    r"^(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d+))?(?P<path>/[^?#/]*)?(?:\?(?P<query>[^#]*))?$"
+    r"^(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,9}))?(?P<path>/[^?#/]*)?(?:\?(?P<query>[^#]*))?$"
 )
 _ENCODED = re.compile(r"^(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*$")
 _VERIFYING = {"verify-ca", "verify-full"}

@@ -14,6 +14,9 @@ from settings.problems import Problems, known_keys
 
 NAMESPACE = "prefect-fly"
 
+# What is no JSON, holds a number of thousands of digits, or is too deep.
+_UNREADABLE = (ValueError, RecursionError)
+
 G = TypeVar("G", bound=Group)
 
 
@@ -78,7 +81,7 @@ def _general(texts: Mapping[str, str], problems: Problems) -> GeneralSettings | 
     values: dict[str, Any] = dict(texts)
     try:
         values |= {"logins": json.loads(texts["logins"])} if "logins" in texts else {}
-    except ValueError:
+    except _UNREADABLE:
         problems.add("logins", 'give a list of names, for example ["admin"]')
         del values["logins"]
     return _validated(GeneralSettings, "", values, problems)
@@ -87,7 +90,7 @@ def _general(texts: Mapping[str, str], problems: Problems) -> GeneralSettings | 
 def _group(kind: type[G], name: str, text: str, problems: Problems) -> G | None:
     try:
         raw = json.loads(text)
-    except ValueError:
+    except _UNREADABLE:
         raw = text
     if not isinstance(raw, dict):
         problems.add(name, "give a group of settings, not a single value")
@@ -98,7 +101,9 @@ def _group(kind: type[G], name: str, text: str, problems: Problems) -> G | None:
 def _validated(kind: type[G], name: str, values: Mapping[str, Any], problems: Problems) -> G | None:
     try:
         # As JSON, because strict validation takes a list for a tuple only there.
-        return kind.model_validate_json(json.dumps(values), by_alias=True, by_name=False)
+        return kind.model_validate_json(json.dumps(values, allow_nan=False), by_alias=True, by_name=False)
     except ValidationError as error:
         problems.add_all(error, kind, name)
-        return None
+    except _UNREADABLE:
+        problems.add(name or "configuration", "it holds a number or a nesting that JSON does not have")
+    return None

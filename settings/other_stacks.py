@@ -21,7 +21,7 @@ def check(draft: Draft, stack: str, root: Path, problems: Problems) -> None:
     Databases cannot be compared here, because their URLs are encrypted per stack.
     """
     claimed = {claim: key for key, claim in _own_claims(draft)}
-    for other, config in _others(stack, root):
+    for other, config in _others(stack, root, problems):
         with suppress(UnusableError):
             if (config.get(f"{NAMESPACE}:endpoints") or "real") != draft.get(GeneralSettings).endpoints:
                 continue
@@ -44,10 +44,10 @@ def _check_workflow(draft: Draft, other: str, config: Mapping[str, Any], problem
         if [str(part).lower() for part in mine] != [str(part).lower() for part in same]:
             return
         for stack, inputs in (
-            ("this stack", github.workflow_inputs),
-            (f"stack {other!r}", theirs.get("workflowInputs")),
+            ("this stack", str(github.workflow_inputs)),
+            (f"stack {other!r}", str(theirs.get("workflowInputs"))),
         ):
-            if not any(NONCE in str(value) for value in (inputs or {}).values()):
+            if NONCE not in inputs:
                 problems.add(
                     "github.workflowInputs",
                     f"{stack} shares the workflow {github.workflow} without a nonce, so one stack would follow the "
@@ -55,11 +55,19 @@ def _check_workflow(draft: Draft, other: str, config: Mapping[str, Any], problem
                 )
 
 
-def _others(stack: str, root: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _others(stack: str, root: Path, problems: Problems) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for path in sorted(root.glob("Pulumi.*.yaml")):
         name = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-        if name != stack:
-            yield name, (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("config") or {}
+        if name == stack:
+            continue
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as wrong:
+            # It may claim what this stack uses.
+            problems.add(path.name, f"this stack file cannot be read ({type(wrong).__name__}): correct or remove it")
+            continue
+        config = content.get("config") if isinstance(content, dict) else None
+        yield name, config if isinstance(config, dict) else {}
 
 
 def _own_claims(draft: Draft) -> Iterator[tuple[str, str]]:

@@ -8,11 +8,16 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from clients.redaction import one_line, redacted
 from settings.groups import Group
 
 
 class Problems(list[str]):
-    """A list of sentences. Each begins with the key; none holds the value of a secret."""
+    """A list of sentences, a line each. Each begins with the key; none holds the value of a secret."""
+
+    def append(self, sentence: str) -> None:
+        """Add a sentence; what a stack file holds may be of any length, and have line breaks in it."""
+        super().append(one_line(sentence))
 
     def add(self, key: str, reason: str) -> None:
         """Add a problem with `key`."""
@@ -48,9 +53,11 @@ def _sentence(error: ErrorDetails, kind: type[Group], group: str) -> tuple[str, 
     if error["type"] == "extra_forbidden":
         return key, f"no such setting. Known here: {', '.join(known_keys(kind))}"
     reason = _REASONS.get(error["type"])
+    # A connection string that stands in the wrong place is a secret all the same.
+    value = redacted(error["input"]) if isinstance(error["input"], str) else error["input"]
     if reason is None:
-        return key, f"{error['input']!r} cannot be used: {error['msg']}"
-    return key, reason(error["input"], error.get("ctx", {}))
+        return key, f"{value!r} cannot be used: {error['msg']}"
+    return key, reason(value, error.get("ctx", {}))
 
 
 def _key(group: str, place: list[str | int]) -> str:

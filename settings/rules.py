@@ -230,7 +230,8 @@ def _one_github(draft: Draft, problems: Problems) -> None:
 
 def _host(url: str) -> str:
     # The provider understands the web address of github.com as its API's.
-    return {"github.com": "api.github.com"}.get(urlsplit(url).netloc.lower(), urlsplit(url).netloc.lower())
+    netloc = urlsplit(url).netloc.lower()
+    return {"github.com": "api.github.com"}.get(netloc, netloc)
 
 
 def _shell(draft: Draft, problems: Problems) -> None:

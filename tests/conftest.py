@@ -12,6 +12,18 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run and no limit of time: no test depends on chance, or on being fast.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
 
 _LONGEST_FIRST = ("engine", "image", "contract", "sandbox", "pure")
 _TESTS = Path(__file__).parent

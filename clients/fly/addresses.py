@@ -6,7 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clients.fly.wire import Wire, path, record, records
+from clients.fly.wire import Wire, path
+from clients.shapes import identity, listed, whole_object
 from clients.transport import Call
 
 
@@ -26,9 +27,13 @@ class Address:
 
     @classmethod
     def from_wire(cls, body: object) -> Address:
-        """Read a reply; unknown fields are ignored."""
-        entry = record(body)
-        return cls(ip=str(entry.get("ip", "")), shared=bool(entry.get("shared")))
+        """Read a reply; unknown fields are ignored.
+
+        Raises:
+            ShapeError: it is no address.
+        """
+        entry = whole_object(body)
+        return cls(ip=identity(entry, "ip"), shared=bool(entry.get("shared")))
 
     def is_of(self, kind: Kind) -> bool:
         """Tell whether this is a public address of `kind`. Fly's private addresses (fdaa:…) are not."""
@@ -54,14 +59,12 @@ class Addresses:
         Raises:
             FlyNotFoundError: no such app, or none that this token may see.
         """
-        body = self._wire.get(
-            f'list the addresses of app "{app}"', path("apps", app, "ip_assignments"), pace=f"list-ips:{app}"
-        )
-        return tuple(Address.from_wire(entry) for entry in records(record(body).get("ips")))
+        doing = f'list the addresses of app "{app}"'
+        return self._wire.get(doing, path("apps", app, "ip_assignments"), _addresses, pace=f"list-ips:{app}")
 
     def allocate(self, app: str, kind: Kind) -> Address:
         """Allocate an address. Doing it twice gives two: list before, and after an answer that was lost."""
-        reply = self._wire.send(
+        return self._wire.read(
             f'allocate a {kind} address for app "{app}"',
             Call(
                 method="POST",
@@ -70,8 +73,8 @@ class Addresses:
                 pace=f"allocate-ip:{app}",
                 reads=True,
             ),
+            Address.from_wire,
         )
-        return Address.from_wire(reply.json())
 
     def release(self, app: str, ip: str) -> None:
         """Release an address.
@@ -88,3 +91,7 @@ class Addresses:
                 pace=f"release-ip:{app}",
             ),
         )
+
+
+def _addresses(body: object) -> tuple[Address, ...]:
+    return tuple(Address.from_wire(entry) for entry in listed(body, "ips"))

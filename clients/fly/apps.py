@@ -13,8 +13,9 @@ from clients.fly.errors import (
     FlyTimedOutError,
     FlyUnauthorizedError,
 )
-from clients.fly.wire import Wire, path, record, records
+from clients.fly.wire import Wire, path
 from clients.loops import until
+from clients.shapes import identity, listed, record, whole, whole_list, whole_object
 from clients.transport import Call
 
 READY_WITHIN = 60.0
@@ -37,15 +38,19 @@ class App:
 
     @classmethod
     def from_wire(cls, body: object) -> App:
-        """Read a reply; unknown fields are ignored."""
-        entry = record(body)
+        """Read a reply; unknown fields are ignored.
+
+        Raises:
+            ShapeError: it is no app.
+        """
+        entry = whole_object(body)
         return cls(
-            id=str(entry.get("id", "")),
-            name=str(entry.get("name", "")),
-            org=str(record(entry.get("organization")).get("slug", "")),
-            status=str(entry.get("status", "")),
-            machine_count=int(entry.get("machine_count") or 0),
-            volume_count=int(entry.get("volume_count") or 0),
+            id=str(entry.get("id") or ""),
+            name=identity(entry, "name"),
+            org=str(record(entry.get("organization")).get("slug") or ""),
+            status=str(entry.get("status") or ""),
+            machine_count=whole(entry.get("machine_count")),
+            volume_count=whole(entry.get("volume_count")),
         )
 
 
@@ -63,7 +68,7 @@ class Apps:
             FlyNotFoundError: no such app, or none that this token may see.
             FlyForbiddenError: it exists in an organization that the token does not reach.
         """
-        app = App.from_wire(self._wire.get(f'read app "{name}"', path("apps", name), pace=f"get-app:{name}"))
+        app = self._wire.get(f'read app "{name}"', path("apps", name), App.from_wire, pace=f"get-app:{name}")
         self._orgs[name] = app.org
         return app
 
@@ -74,8 +79,7 @@ class Apps:
             FlyForbiddenError: the token does not reach the organization.
         """
         call = Call(method="GET", path=path("apps"), params={"org_slug": org}, pace="list-apps")
-        body = self._wire.send(f'list the apps of organization "{org}"', call).json()
-        apps = [App.from_wire(entry) for entry in records(record(body).get("apps"))]
+        apps = self._wire.read(f'list the apps of organization "{org}"', call, _apps)
         return tuple(sorted(apps, key=lambda app: app.name))
 
     def org_of(self, name: str) -> str:
@@ -122,9 +126,8 @@ class Apps:
         for left in until(within, timing=self._wire.transport.timing, every=1.0):
             try:
                 app = self.get(name)
-                self._wire.get(
-                    f'list the machines of app "{name}"', path("apps", name, "machines"), pace=f"list:{name}"
-                )
+                doing = f'list the machines of app "{name}"'
+                self._wire.get(doing, path("apps", name, "machines"), whole_list, pace=f"list:{name}")
             except (FlyNotFoundError, FlyUnauthorizedError):
                 # Both are what a new app answers until it is known everywhere.
                 if not left:
@@ -160,6 +163,10 @@ class Apps:
             f"Fly accepted it, and the app is still there after {within:.0f} s",
             advice='Run the command again; if it goes on, delete it with "fly apps destroy".',
         )
+
+
+def _apps(body: object) -> list[App]:
+    return [App.from_wire(entry) for entry in listed(body, "apps")]
 
 
 def name_taken(name: str, error: FlyForbiddenError) -> FlyNameTakenError:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.fly.errors import FlyNotFoundError
-from clients.fly.wire import Wire, path, record, records
+from clients.fly.wire import Wire, path
+from clients.shapes import identity, record, records, whole_object
 from clients.transport import Call
 
 
@@ -56,9 +57,13 @@ class Certificate:
 
     @classmethod
     def from_wire(cls, body: object) -> Certificate:
-        """Read a reply; unknown fields are ignored."""
-        entry = record(body)
-        hostname = str(entry.get("hostname") or "")
+        """Read a reply; unknown fields are ignored.
+
+        Raises:
+            ShapeError: it is no certificate.
+        """
+        entry = whole_object(body)
+        hostname = identity(entry, "hostname")
         return cls(
             hostname=hostname,
             status=str(entry.get("status") or ""),
@@ -85,7 +90,7 @@ class Certificates:
             FlyNotFoundError: the app does not have the name, or there is no such app that this token may see.
         """
         doing = f'read the certificate of "{hostname}" (app "{app}")'
-        return Certificate.from_wire(self._wire.get(doing, _path(app, hostname), pace=f"get-cert:{app}"))
+        return self._wire.get(doing, _path(app, hostname), Certificate.from_wire, pace=f"get-cert:{app}")
 
     def find(self, app: str, hostname: str) -> Certificate | None:
         """Return what is known of a name, or None when the API answers 404. Only creating may read that as "free"."""
@@ -107,7 +112,7 @@ class Certificates:
             pace=f"request-cert:{app}",
             reads=True,
         )
-        return Certificate.from_wire(self._wire.send(_requesting(app, hostname), call).json())
+        return self._wire.read(_requesting(app, hostname), call, Certificate.from_wire)
 
     def check(self, app: str, hostname: str) -> Certificate:
         """Let Fly look at the name's DNS, go on from there, and tell what it found.
@@ -118,7 +123,7 @@ class Certificates:
         call = Call(
             method="POST", path=_path(app, hostname, "check"), idempotent=True, pace=f"check-cert:{app}", reads=True
         )
-        return Certificate.from_wire(self._wire.send(f'check the DNS of "{hostname}" (app "{app}")', call).json())
+        return self._wire.read(f'check the DNS of "{hostname}" (app "{app}")', call, Certificate.from_wire)
 
     def remove(self, app: str, hostname: str) -> None:
         """Give a name up, with its certificates.
@@ -143,8 +148,8 @@ def _records(hostname: str, wanted: dict[str, Any]) -> list[DnsRecord]:
     traffic = "leads to the server, unless A and AAAA do"
     rows = [
         ("CNAME", hostname, wanted.get("cname"), traffic),
-        *(("A", hostname, address, "instead of the CNAME, with the AAAA") for address in wanted.get("a") or ()),
-        *(("AAAA", hostname, address, "instead of the CNAME, with the A") for address in wanted.get("aaaa") or ()),
+        *(("A", hostname, address, "instead of the CNAME, with the AAAA") for address in _texts(wanted.get("a"))),
+        *(("AAAA", hostname, address, "instead of the CNAME, with the A") for address in _texts(wanted.get("aaaa"))),
         ("CNAME", challenge.get("name"), challenge.get("target"), "certificate before the name leads here"),
         ("TXT", ownership.get("name"), ownership.get("app_value"), "only when Fly asks for proof of ownership"),
     ]
@@ -156,7 +161,11 @@ def _records(hostname: str, wanted: dict[str, Any]) -> list[DnsRecord]:
 
 
 def _seen(found: dict[str, Any]) -> list[str]:
-    return [f"{kind.upper()} {value}" for kind in ("cname", "a", "aaaa") for value in found.get(kind) or ()]
+    return [f"{kind.upper()} {value}" for kind in ("cname", "a", "aaaa") for value in _texts(found.get(kind))]
+
+
+def _texts(given: object) -> list[str]:
+    return [each for each in given if isinstance(each, str)] if isinstance(given, list) else []
 
 
 def _sentence(error: dict[str, Any]) -> str:

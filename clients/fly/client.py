@@ -83,7 +83,5 @@ class FlyClient:
             WrongWorldError: an address does not belong to `world`.
             FlyUnauthorizedError: there is no token.
         """
-        machines = access(FLY_MACHINES, world, environ, FlyUnauthorizedError)
-        if not bare(machines.token):
-            raise FlyUnauthorizedError(f"use the {FLY_MACHINES.title}", f"{FLY_MACHINES.token} holds no token")
+        machines = access(FLY_MACHINES, world, environ, FlyUnauthorizedError, bare)
         return cls(machines.address, base_url(FLY_API, world, environ), machines.token, progress=progress)

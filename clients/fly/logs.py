@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clients.fly.errors import FlyError
-from clients.fly.wire import Wire, record, records
+from clients.fly.wire import Wire
+from clients.shapes import record, records
 from clients.transport import Call
 
 TAIL = 40

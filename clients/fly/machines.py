@@ -7,7 +7,8 @@ from typing import Any
 
 from clients.fly.errors import FlyTransientError
 from clients.fly.model import Machine, MachineRequest
-from clients.fly.wire import Wire, path, record, records
+from clients.fly.wire import Wire, path
+from clients.shapes import identity, record, whole_list, whole_object
 from clients.transport import Call, Reply
 
 GET_RATE, GET_BURST = 5.0, 9
@@ -33,8 +34,8 @@ class Machines:
         Raises:
             FlyNotFoundError: no such app, or none that this token may see.
         """
-        body = self._wire.get(f'list the machines of app "{app}"', path("apps", app, "machines"), pace=f"list:{app}")
-        machines = (Machine.from_wire(entry) for entry in records(body))
+        doing = f'list the machines of app "{app}"'
+        machines = self._wire.get(doing, path("apps", app, "machines"), _machines, pace=f"list:{app}")
         return tuple(machine for machine in machines if not machine.destroyed)
 
     def get(self, app: str, machine: str) -> Machine:
@@ -44,16 +45,15 @@ class Machines:
             FlyNotFoundError: no such machine or app, or none that this token may see.
         """
         route = path("apps", app, "machines", machine)
-        return Machine.from_wire(
-            self._reading.get(f'read machine "{machine}" of app "{app}"', route, pace=f"get:{machine}")
-        )
+        doing = f'read machine "{machine}" of app "{app}"'
+        return self._reading.get(doing, route, Machine.from_wire, pace=f"get:{machine}")
 
     def create(self, app: str, request: MachineRequest) -> Machine:
         """Create the machine; without `skip_launch` it starts.
 
         Never repeated after an unclear answer: the caller looks for it by name first.
         """
-        reply = self._wire.send(
+        return self._wire.read(
             f'create machine "{request.name}" in app "{app}"',
             Call(
                 method="POST",
@@ -63,8 +63,8 @@ class Machines:
                 reads=True,
                 retry_on=image_still_unknown,
             ),
+            Machine.from_wire,
         )
-        return Machine.from_wire(reply.json())
 
     def update(
         self, app: str, machine: Machine, request: MachineRequest, *, nonce: str = "", current_version: str = ""
@@ -81,7 +81,7 @@ class Machines:
         body = request.to_wire()
         if current_version:
             body["current_version"] = current_version
-        reply = self._wire.send(
+        return self._wire.read(
             f'update machine "{machine.name}" of app "{app}"',
             Call(
                 method="POST",
@@ -92,8 +92,8 @@ class Machines:
                 reads=True,
                 retry_on=image_still_unknown,
             ),
+            Machine.from_wire,
         )
-        return Machine.from_wire(reply.json())
 
     def wait(self, app: str, machine: Machine, state: str, *, version: str = "", seconds: int = 10) -> bool:
         """Wait up to `seconds` (1 to 60) for `state`; tell whether it was reached."""
@@ -169,7 +169,7 @@ class Machines:
         Raises:
             FlyConflictError: another process holds it.
         """
-        reply = self._wire.send(
+        return self._wire.read(
             f'take the lease of machine "{machine.name}" of app "{app}"',
             Call(
                 method="POST",
@@ -179,10 +179,8 @@ class Machines:
                 pace=f"lease:{machine.id}",
                 reads=True,
             ),
+            _nonce,
         )
-        body = record(reply.json())
-        # Documented and seen inside `data`, published flat.
-        return str(record(body.get("data")).get("nonce") or body.get("nonce") or "")
 
     def release(self, app: str, machine: Machine, nonce: str) -> None:
         """Give the lease back."""
@@ -209,6 +207,16 @@ class Machines:
                 pace=f"{verb}:{machine.id}",
             ),
         )
+
+
+def _machines(body: object) -> tuple[Machine, ...]:
+    return tuple(Machine.from_wire(entry) for entry in whole_list(body))
+
+
+def _nonce(body: object) -> str:
+    # Documented and seen inside `data`, published flat.
+    entry = whole_object(body)
+    return identity(record(entry.get("data")) or entry, "nonce")
 
 
 def image_still_unknown(reply: Reply) -> bool:

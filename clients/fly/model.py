@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clients.fly.wire import record, records
+from clients.shapes import identity, record, records, whole, whole_object
 
 OWNER_KEY = "prefect_fly_owner"
 NAME_KEY = "prefect_fly_name"
@@ -77,14 +77,14 @@ class Event:
         ended = None
         if found:
             ended = Exit(
-                exit_code=int(found.get("exit_code") or 0),
+                exit_code=whole(found.get("exit_code")),
                 oom_killed=bool(found.get("oom_killed")),
                 requested_stop=bool(found.get("requested_stop")),
             )
         return cls(
-            type=str(entry.get("type", "")),
-            status=str(entry.get("status", "")),
-            timestamp=int(entry.get("timestamp") or 0),
+            type=str(entry.get("type") or ""),
+            status=str(entry.get("status") or ""),
+            timestamp=whole(entry.get("timestamp")),
             exit=ended,
         )
 
@@ -110,10 +110,13 @@ class Machine:
 
     @classmethod
     def from_wire(cls, body: object) -> Machine:
-        """Read a reply."""
-        entry = record(body)
+        """Read a reply.
+
+        Raises:
+            ShapeError: it is no machine.
+        """
+        entry = whole_object(body)
         texts = (
-            "id",
             "name",
             "state",
             "region",
@@ -124,6 +127,7 @@ class Machine:
             "updated_at",
         )
         return cls(
+            id=identity(entry),
             **{key: str(entry.get(key) or "") for key in texts},
             cordoned=bool(entry.get("cordoned")),
             image=ImageRef.from_wire(entry.get("image_ref")),
@@ -140,7 +144,7 @@ class Machine:
     @property
     def metadata(self) -> Mapping[str, str]:
         """The config's metadata."""
-        return record(self.config.get("metadata"))
+        return {key: value for key, value in record(self.config.get("metadata")).items() if isinstance(value, str)}
 
     @property
     def owner(self) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from clients.fly.errors import FlyConflictError
-from clients.fly.wire import Wire, path, record, records
+from clients.fly.wire import Wire, path
+from clients.shapes import identity, listed, number, whole_object
 from clients.transport import Call, Reply
 
 _NEVER_SET = "PREFECT_FLY_VERSION_PROBE"
@@ -23,11 +24,15 @@ class Secret:
 
     @classmethod
     def from_wire(cls, body: object) -> Secret:
-        """Read a reply; unknown fields are ignored, a value that the API may show included."""
-        entry = record(body)
+        """Read a reply; unknown fields are ignored, a value that the API may show included.
+
+        Raises:
+            ShapeError: it is no secret.
+        """
+        entry = whole_object(body)
         return cls(
-            name=str(entry.get("name", "")),
-            digest=str(entry.get("digest", "")),
+            name=identity(entry, "name"),
+            digest=str(entry.get("digest") or ""),
             updated_at=str(entry.get("updated_at") or ""),
         )
 
@@ -65,12 +70,13 @@ class Secrets:
         doing = f'list the secrets of app "{app}"'
         call = Call(method="GET", path=path("apps", app, "secrets"), pace=f"secrets:{app}")
         try:
-            body = self._wire.send(doing, replace(call, params={"min_version": min_version} if min_version else {}))
+            return self._wire.read(
+                doing, replace(call, params={"min_version": min_version} if min_version else {}), _secrets
+            )
         except FlyConflictError as error:
             if not min_version or error.status != HTTPStatus.PRECONDITION_FAILED:
                 raise
-            body = self._wire.send(doing, call)
-        return tuple(Secret.from_wire(entry) for entry in records(record(body.json()).get("secrets")))
+            return self._wire.read(doing, call, _secrets)
 
     def list_now(self, app: str) -> tuple[Secret, ...]:
         """Return the app's secrets with everything that was written so far, by whomever.
@@ -89,7 +95,7 @@ class Secrets:
         Raises:
             FlyNotFoundError: no such app, or none that this token may see.
         """
-        reply = self._wire.send(
+        return self._wire.read(
             f'write the secrets {_quoted(values)} of app "{app}"',
             Call(
                 method="POST",
@@ -101,13 +107,7 @@ class Secrets:
                 # Concurrent bulk writes to one app: the one that lost had no effect.
                 retry_on=_lost_to_another_write,
             ),
-        )
-        body = record(reply.json())
-        # Replies carry a deprecated duplicate with a capital letter.
-        version = body.get("version", body.get("Version"))
-        return SecretsWritten(
-            version=int(version or 0),
-            secrets=tuple(Secret.from_wire(entry) for entry in records(body.get("secrets"))),
+            _written,
         )
 
     def present_version(self, app: str) -> int:
@@ -116,6 +116,17 @@ class Secrets:
         The API tells the version in replies to writes only, so this removes a name that nobody sets.
         """
         return self.write(app, {_NEVER_SET: None}).version
+
+
+def _secrets(body: object) -> tuple[Secret, ...]:
+    return tuple(Secret.from_wire(entry) for entry in listed(body, "secrets"))
+
+
+def _written(body: object) -> SecretsWritten:
+    entry = whole_object(body)
+    # Replies carry a deprecated duplicate with a capital letter.
+    version = number({"version": entry.get("Version"), **entry}, "version")
+    return SecretsWritten(version=version, secrets=_secrets(body))
 
 
 def _lost_to_another_write(reply: Reply) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from clients.fly.wire import Wire, path, record, records
+from clients.fly.wire import Wire, path
+from clients.shapes import listed
 
 _SCHEME = re.compile(r"^(?:\s*(?:Bearer|FlyV1)(?:\s+|$))+", re.IGNORECASE)
 _MACAROON = re.compile(r"^fm[0-9][a-z]?_")
@@ -63,18 +64,23 @@ class Tokens:
         Raises:
             FlyUnauthorizedError: the API does not accept it.
         """
-        body = self._wire.get("read what FLY_API_TOKEN covers", path("tokens", "current"), pace="tokens")
-        return tuple(
-            Coverage(
-                org=_org_of(entry),
-                apps=tuple(spelled for app in entry.get("apps") or [] for spelled in _spellings(app)),
-            )
-            for entry in records(record(body).get("tokens"))
-        )
+        return self._wire.get("read what FLY_API_TOKEN covers", path("tokens", "current"), _coverages, pace="tokens")
 
     def covers(self, org: str, app: str, app_id: str = "") -> bool:
         """Tell whether the token in use sees app `app` of organization `org`: then its 404 means gone."""
         return any(part.covers(org, app, app_id) for part in self.current())
+
+
+def _coverages(body: object) -> tuple[Coverage, ...]:
+    return tuple(Coverage(org=_org_of(entry), apps=_apps_of(entry.get("apps"))) for entry in listed(body, "tokens"))
+
+
+def _apps_of(given: object) -> tuple[str, ...]:
+    """Return the apps that a part of the token is limited to; what cannot be read limits it to nothing that exists."""
+    if not given:
+        return ()
+    entries = given if isinstance(given, list) else [given]
+    return tuple(spelled for app in entries for spelled in _spellings(app)) or ("?",)
 
 
 def _org_of(entry: dict[str, object]) -> str:

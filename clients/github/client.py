@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypeVar
 from urllib.parse import quote
 
 from clients.endpoints import GITHUB
@@ -12,7 +12,6 @@ from clients.github.errors import (
     DIALECT,
     GitHubNotFoundError,
     GitHubRefusedError,
-    GitHubTransientError,
     GitHubUnauthorizedError,
     GitHubUnclearError,
     GitHubUnreachableError,
@@ -20,11 +19,15 @@ from clients.github.errors import (
     is_rate_limit,
 )
 from clients.github.models import Dispatched, Repository, Run, Workflow
+from clients.shapes import identity, listed, record, whole, whole_object
 from clients.transport import Api, Call, Reply
 from clients.wire import Access, ApiClient
 
 # Without the header GitHub means the same version; naming it keeps a change of that default away from us.
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28", "User-Agent": "prefect-fly"}
+
+
+T = TypeVar("T")
 
 
 class GitHubClient(ApiClient):
@@ -56,7 +59,7 @@ class GitHubClient(ApiClient):
         reply = self._wire.send(doing, Call(method="GET", path="/user"), tolerate=(403, 404))
         if is_rate_limit(reply):
             raise error_of(doing, reply)
-        return str(reply.json().get("login") or "") if reply.ok else ""
+        return str(record(reply.json()).get("login") or "") if reply.ok else ""
 
     def repository(self, repository: str) -> Repository:
         """Return what the token sees of `repository`.
@@ -65,7 +68,7 @@ class GitHubClient(ApiClient):
             GitHubNotFoundError: there is none, or the token may not see it.
             GitHubError: any other refusal.
         """
-        return Repository.of(_object(self._get(_repo(repository), f'read repository "{repository}"')))
+        return self._get(_repo(repository), f'read repository "{repository}"', Repository.of)
 
     def workflow(self, repository: str, workflow: str) -> Workflow:
         """Return `workflow` of `repository`.
@@ -75,7 +78,7 @@ class GitHubClient(ApiClient):
             GitHubError: any other refusal.
         """
         path = f"{_repo(repository)}/actions/workflows/{quote(workflow, safe='')}"
-        return Workflow.of(_object(self._get(path, f'read workflow "{workflow}" of {repository}')))
+        return self._get(path, f'read workflow "{workflow}" of {repository}', Workflow.of)
 
     def workflow_files(self, repository: str) -> tuple[str, ...]:
         """Return the file names of the workflows of `repository`, in order.
@@ -85,9 +88,8 @@ class GitHubClient(ApiClient):
             GitHubError: any other refusal.
         """
         what = f'list workflows of repository "{repository}"'
-        reply = self._get(f"{_repo(repository)}/actions/workflows", what, {"per_page": 100})
-        listed = [Workflow.of(entry) for entry in _object(reply).get("workflows", [])]
-        return tuple(sorted(workflow.path.rpartition("/")[2] for workflow in listed))
+        found = self._get(f"{_repo(repository)}/actions/workflows", what, _workflows, {"per_page": 100})
+        return tuple(sorted(workflow.path.rpartition("/")[2] for workflow in found))
 
     def secret_names(self, repository: str) -> tuple[str, ...]:
         """Return the names of the repository's Actions secrets; it proves the permission Secrets (read).
@@ -96,8 +98,7 @@ class GitHubClient(ApiClient):
             GitHubError: it may not be read.
         """
         path = f"{_repo(repository)}/actions/secrets"
-        reply = self._get(path, f'list Actions secrets of repository "{repository}"', {"per_page": 100})
-        return tuple(str(entry["name"]) for entry in _object(reply).get("secrets", []))
+        return self._get(path, f'list Actions secrets of repository "{repository}"', _names, {"per_page": 100})
 
     def require_environment(self, repository: str, environment: str) -> None:
         """Fail unless `repository` has `environment`; GitHub makes none when a secret is written to it.
@@ -108,7 +109,7 @@ class GitHubClient(ApiClient):
         """
         path = f"{_repo(repository)}/environments/{quote(environment, safe='')}"
         try:
-            self._get(path, f'find environment "{environment}" of repository "{repository}"')
+            self._get(path, f'find environment "{environment}" of repository "{repository}"', whole_object)
         except GitHubNotFoundError as missing:
             raise GitHubNotFoundError(
                 missing.doing,
@@ -147,10 +148,9 @@ class GitHubClient(ApiClient):
             raise GitHubUnclearError(what, known.said, status=known.status, request_id=known.request_id)
         if not reply.ok:
             raise error_of(what, reply)
-        details = reply.json()
-        if isinstance(details, dict) and details.get("workflow_run_id"):
-            return Dispatched(run_id=int(details["workflow_run_id"]), url=str(details.get("html_url") or ""))
-        return None
+        details = record(reply.json())
+        run_id = whole(details.get("workflow_run_id"))
+        return Dispatched(run_id=run_id, url=str(details.get("html_url") or "")) if run_id else None
 
     def runs(self, repository: str, workflow: str, *, branch: str, created_since: float) -> tuple[Run, ...]:
         """Return the dispatched runs of `workflow` on `branch`, newest first, at most 100.
@@ -166,12 +166,12 @@ class GitHubClient(ApiClient):
             GitHubError: any other refusal.
         """
         since = datetime.fromtimestamp(created_since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        reply = self._get(
+        found = self._get(
             f"{_repo(repository)}/actions/workflows/{quote(workflow, safe='')}/runs",
             f'list runs of workflow "{workflow}" of {repository}',
+            _runs,
             {"event": "workflow_dispatch", "branch": branch, "created": f">={since}", "per_page": 100},
         )
-        found = [Run.of(entry) for entry in _object(reply).get("workflow_runs", [])]
         return tuple(sorted(found, key=lambda run: run.id, reverse=True))
 
     def run(self, repository: str, run_id: int) -> Run:
@@ -181,10 +181,12 @@ class GitHubClient(ApiClient):
             GitHubError: it cannot be read.
         """
         path = f"{_repo(repository)}/actions/runs/{run_id}"
-        return Run.of(_object(self._get(path, f'read workflow run "{run_id}" of {repository}')))
+        return self._get(path, f'read workflow run "{run_id}" of {repository}', Run.of)
 
-    def _get(self, path: str, doing: str, params: Mapping[str, str | int] | None = None) -> Reply:
-        return self._wire.send(doing, Call(method="GET", path=path, params=params or {}))
+    def _get(
+        self, path: str, doing: str, reader: Callable[[object], T], params: Mapping[str, str | int] | None = None
+    ) -> T:
+        return self._wire.read(doing, Call(method="GET", path=path, params=params or {}), reader)
 
     def _post_dispatch(self, path: str, body: Mapping[str, object], doing: str) -> Reply:
         call = Call(method="POST", path=path, json=body, read_timeout=30)
@@ -205,14 +207,13 @@ def _repo(repository: str) -> str:
     return f"/repos/{quote(owner, safe='')}/{quote(name, safe='')}"
 
 
-def _object(reply: Reply) -> dict[str, Any]:
-    body = reply.json()
-    if not isinstance(body, dict):
-        raise GitHubTransientError(
-            "read a reply of the GitHub API",
-            "it is no JSON object",
-            status=reply.status,
-            request_id=reply.request_id,
-            advice="Check what answers at GITHUB_API_URL.",
-        )
-    return body
+def _workflows(body: object) -> list[Workflow]:
+    return [Workflow.of(entry) for entry in listed(body, "workflows")]
+
+
+def _runs(body: object) -> list[Run]:
+    return [Run.of(entry) for entry in listed(body, "workflow_runs")]
+
+
+def _names(body: object) -> tuple[str, ...]:
+    return tuple(identity(entry, "name") for entry in listed(body, "secrets"))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
+
+from clients.shapes import number, record, whole_object
 
 
 def unix_seconds(timestamp: object) -> float:
-    """Return GitHub's ISO 8601 `timestamp` as unix seconds, 0 when it is absent."""
-    return datetime.fromisoformat(timestamp).timestamp() if isinstance(timestamp, str) and timestamp else 0.0
+    """Return GitHub's ISO 8601 `timestamp` as unix seconds, 0 when it is absent or none."""
+    try:
+        return datetime.fromisoformat(timestamp).timestamp() if isinstance(timestamp, str) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +32,17 @@ class Repository:
     can_write: bool | None
 
     @classmethod
-    def of(cls, body: dict[str, Any]) -> Self:
-        """Read one repository object."""
+    def of(cls, given: object) -> Self:
+        """Read one repository object.
+
+        Raises:
+            ShapeError: it is none.
+        """
+        body = whole_object(given)
         permissions = body.get("permissions")
         return cls(
-            id=int(body.get("id", 0)),
-            full_name=str(body.get("full_name", "")),
+            id=number(body),
+            full_name=str(body.get("full_name") or ""),
             default_branch=str(body.get("default_branch") or "main"),
             archived=bool(body.get("archived", False)),
             can_write=bool(permissions.get("push")) if isinstance(permissions, dict) else None,
@@ -49,13 +59,18 @@ class Workflow:
     state: str
 
     @classmethod
-    def of(cls, body: dict[str, Any]) -> Self:
-        """Read one workflow object."""
+    def of(cls, given: object) -> Self:
+        """Read one workflow object.
+
+        Raises:
+            ShapeError: it is none.
+        """
+        body = whole_object(given)
         return cls(
-            id=int(body.get("id", 0)),
-            name=str(body.get("name", "")),
-            path=str(body.get("path", "")),
-            state=str(body.get("state", "active")),
+            id=number(body),
+            name=str(body.get("name") or ""),
+            path=str(body.get("path") or ""),
+            state=str(body.get("state") or "active"),
         )
 
 
@@ -92,12 +107,17 @@ class Run:
     updated_at: float
 
     @classmethod
-    def of(cls, body: dict[str, Any]) -> Self:
-        """Read one workflow run object."""
-        actor = body.get("triggering_actor") or body.get("actor") or {}
+    def of(cls, given: object) -> Self:
+        """Read one workflow run object.
+
+        Raises:
+            ShapeError: it is none.
+        """
+        body = whole_object(given)
+        actor = record(body.get("triggering_actor")) or record(body.get("actor"))
         created = unix_seconds(body.get("created_at"))
         return cls(
-            id=int(body["id"]),
+            id=number(body),
             status=str(body.get("status") or ""),
             conclusion=str(body.get("conclusion") or ""),
             event=str(body.get("event") or ""),

@@ -18,10 +18,11 @@ from clients.timing import Timing
 
 
 def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> requests.Response:
-    """Return a response with a JSON body."""
+    """Return a response with a JSON body, or one of exactly these bytes."""
     response = requests.Response()
     response.status_code = status
-    response._content = b"" if body is None else dumps(body).encode()
+    response._content = b"" if body is None else body if isinstance(body, bytes) else dumps(body).encode()
+    response._content_consumed = True  # type: ignore[attr-defined]
     response.headers = CaseInsensitiveDict(headers or {})
     return response
 
