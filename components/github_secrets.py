@@ -7,11 +7,15 @@ settings/.
 The owner is configuration of the provider, which compares nothing of it: with the default provider another owner shows
 as no change, and a deletion meant for the old owner goes to the new one. So each owner has a provider of its own, which
 deletes what it made.
+
+The engine deletes what left the program at the end of an update, when the redeploy has already run. A name that the
+redeploy must not see (the auth string, which wins over a key of Prefect Cloud) would still be there. So all names but
+the first take theirs from the first one's: when that is replaced, the engine deletes those that hang on it before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -31,12 +35,14 @@ class GitHubSecretsArgs:
         repository: name of the repository without its owner.
         environment: environment that holds the secrets; None for the repository itself.
         values: secret name to value.
+        absent: names that must be gone before what waits for these secrets goes on.
     """
 
     owner: str
     repository: str
     environment: str | None
     values: Mapping[str, pulumi.Input[str]]
+    absent: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.values:
@@ -54,12 +60,19 @@ class GitHubSecrets(pulumi.ComponentResource):
         # Old and new share one name on GitHub: replacing must delete first, or the deletion would take the new value.
         provider = _provider(args.owner, child_options(self))
         child = child_options(
-            self, opts, delete_before_replace=True, provider=provider, replacement_trigger=args.owner.lower()
+            self, opts, delete_before_replace=True, provider=provider, replacement_trigger=_trigger(args)
         )
-        secrets = [_secret(f"{name}-{secret}", secret, value, args, child) for secret, value in args.values.items()]
+        first, *others = args.values
+        secrets = [_secret(f"{name}-{first}", first, args, child)]
+        secrets += [_secret(f"{name}-{other}", other, args, child, after=secrets[0]) for other in others]
         self.waits_for = list(secrets)
         self.names = pulumi.Output.all(*[secret.secret_name for secret in secrets])
         self.register_outputs({"names": self.names})
+
+
+def _trigger(args: GitHubSecretsArgs) -> list[str]:
+    """Return what replaces all secrets when it changes."""
+    return [args.owner.lower(), *sorted(args.absent)]
 
 
 def _provider(owner: str, opts: pulumi.ResourceOptions) -> pulumi.ProviderResource:
@@ -76,11 +89,13 @@ def _provider(owner: str, opts: pulumi.ResourceOptions) -> pulumi.ProviderResour
 
 def _secret(
     logical_name: str,
-    secret_name: str,
-    value: pulumi.Input[str],
+    name: str,
     args: GitHubSecretsArgs,
     opts: pulumi.ResourceOptions,
+    after: github.ActionsSecret | github.ActionsEnvironmentSecret | None = None,
 ) -> github.ActionsSecret | github.ActionsEnvironmentSecret:
+    secret_name = after.secret_name.apply(lambda _: name) if after else name
+    value = args.values[name]
     if args.environment is None:
         return github.ActionsSecret(
             logical_name, repository=args.repository, secret_name=secret_name, value=value, opts=opts

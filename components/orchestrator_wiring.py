@@ -148,5 +148,6 @@ def _github_secrets(args: OrchestratorWiringArgs, opts: pulumi.ResourceOptions) 
         repository=github.repository,
         environment=github.environment,
         values=args.github.values,
+        absent=args.github.absent,
     )
     return GitHubSecrets(target, secrets, opts)

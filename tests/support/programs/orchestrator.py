@@ -16,6 +16,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 URL, AUTH = os.environ.get("PREFECT_API_URL"), os.environ.get("PREFECT_API_AUTH_STRING", "")
+KEY = os.environ.get("PREFECT_API_KEY", "")
 MODE = os.environ.get("ORCHESTRATOR_BEHAVIOUR", "")
 state = "not_configured" if URL is None else "unhealthy"
 
@@ -24,7 +25,9 @@ def poll() -> None:
     """Ask the server once a moment, as Prefect's runner does."""
     global state  # noqa: PLW0603 - one small program
     while True:
-        header = {"Authorization": "Basic " + base64.b64encode(AUTH.encode()).decode()}
+        # The auth string wins over the key, as it does in Prefect's client.
+        credential = f"Basic {base64.b64encode(AUTH.encode()).decode()}" if AUTH else f"Bearer {KEY}"
+        header = {"Authorization": credential, "Content-Type": "application/json"}
         request = urllib.request.Request(f"{URL}/flows/filter", data=b"{}", headers=header)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=60):  # noqa: S310
