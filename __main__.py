@@ -2,6 +2,7 @@
 
 import os
 import signal
+from datetime import UTC, datetime
 
 from components import stack
 from components.github_environment import require_environment
@@ -21,6 +22,7 @@ if settings.orchestrator.connected:
     require_environment(settings.world, settings.github_repository, settings.github.environment)
 
 if settings.fly is not None:
+    stack.warn_of_old_logins(settings, datetime.now(UTC))
     keys = stack.api_keys(settings, settings.fly)
     server = PrefectServer(settings.fly.app, stack.server_args(settings, settings.fly, keys))
     if settings.uptime.enabled:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pulumi
 
+from clients.names import LOGIN_KEYS_OUTPUT
 from components import stack
 from components.api_keys import ApiKeys
 from components.fly_machines import machine_keys
@@ -36,6 +37,7 @@ What is left to do by hand:
 
 - [ ] Log in to the UI and look at the first flow run.
 - [ ] Give each person a login of their own: `prefect-fly:logins: {more_logins}` in Pulumi.{stack}.yaml, then `pulumi up`.
+      Instead of a name, `{{name: anna, rights: viewer, expires: "2027-01-31"}}`; `pulumi stack output uiLogins` lists them.
 - [ ] Choose who is called when the Better Stack monitor fails.
 - [ ] Update the team's documentation with the two addresses above.
 - Detach the orchestrator, keep the server: `pulumi config set --path prefect-fly:orchestrator.connected false`, `pulumi up`.
@@ -65,10 +67,10 @@ def _export_server(settings: Settings, keys: ApiKeys, server: PrefectServer) -> 
     pulumi.export("uiUrl", f"{settings.server_url}/")
     if settings.fly and settings.fly.domain:
         _export_domain(settings.fly, settings.fly.domain, server)
-    logins = {login: keys.credential(login) for login in settings.logins}
-    first = settings.logins[0] if settings.logins else None
-    pulumi.export("uiLogin", logins[first] if first else None)
-    pulumi.export("uiLogins", pulumi.Output.secret(logins))
+    kept = {login.name: keys.credential(login.name) for login in settings.logins if not login.sha256}
+    pulumi.export("uiLogin", next(iter(kept.values()), None))
+    pulumi.export(LOGIN_KEYS_OUTPUT, pulumi.Output.secret(kept))
+    pulumi.export("uiLogins", logins_table(settings))
     pulumi.export("image", server.image)
     pulumi.export("machineIds", server.machine_ids)
     pulumi.export("keyNames", keys.names)
@@ -95,6 +97,20 @@ def _export_domain(fly: FlySettings, domain: str, server: PrefectServer) -> None
 
 def _address_records(domain: str, addresses: Sequence[str]) -> str:
     return " and ".join(f"{'AAAA' if ':' in address else 'A'} {domain} → {address}" for address in addresses)
+
+
+def logins_table(settings: Settings) -> str:
+    """Return who may log in, with what rights, until when and how; no key stands in it."""
+    rows = [("login", "rights", "expires", "log in with")]
+    for login in settings.logins:
+        how = f"python -m ops login {settings.stack} --login {login.name}"
+        own = f"{login.name}:<the key that {login.name} made>"
+        rows.append((login.name, login.rights, login.expires or "never", own if login.sha256 else how))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
+    ]
+    return "\n".join([f"{settings.server_url}/", *lines])
 
 
 def _cost(settings: Settings) -> float | None:
@@ -127,7 +143,7 @@ def readme(settings: Settings, cost: float | None) -> str:
         orchestrator=settings.orchestrator.app,
         connected="connected" if settings.orchestrator.connected else "detached",
         # The whole list: `config set --path logins[1]` would leave a hole where the default stood.
-        more_logins=f"[{', '.join([*settings.logins, '<name>'])}]",
+        more_logins=f"[{', '.join([*(login.name for login in settings.logins), '<name>'])}]",
         cost=(
             f"not known: Fly's prices of {', '.join(unpriced(settings.machine_regions))} are not in costs.py"
             if cost is None

@@ -41,6 +41,12 @@ GITHUB = "github"
 VERIFY = "verify"
 CONSUMERS = (ORCHESTRATOR, GITHUB, VERIFY)
 
+KEY_PREFIX = "pf_"
+"""What every generated key begins with; secret scanners can look for it."""
+
+LOGIN_KEYS_OUTPUT = "uiLoginKeys"
+"""The stack's output that holds the keys of people's logins."""
+
 # Variables of the environment.
 FLY_TOKEN = "FLY_API_TOKEN"  # noqa: S105
 REGISTRY_TOKEN = "FLY_REGISTRY_TOKEN"  # noqa: S105

@@ -1,13 +1,14 @@
 """API keys for the server: one per consumer and generation, generated once and kept as secrets in the state.
 
-Owns the values. Does not own where they are set: the server holds their hashes, the consumers the keys themselves.
+Owns the values, but for those that people made themselves, of which it is given the hashes. Does not own where they are
+set: the server holds their hashes, the consumers the keys themselves.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -17,11 +18,27 @@ from providers.api_key import ApiKey
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeyLimits:
+    """What the server lets a consumer do, and until when.
+
+    Attributes:
+        rights: viewer, operator or admin.
+        expires: RFC 3339 time from which the key is refused; None for never.
+        sha256: hash of a key that is made elsewhere; None for one that is generated.
+    """
+
+    rights: str = "admin"
+    expires: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ApiKeysArgs:
     """Inputs of ApiKeys.
 
     Attributes:
         consumers: who gets a key of their own.
+        limits: of the consumers that are not admins without an end.
         current: the generation that consumers use.
         accepted: the generations that the server accepts.
     """
@@ -29,6 +46,7 @@ class ApiKeysArgs:
     consumers: Sequence[str]
     current: int
     accepted: Sequence[int]
+    limits: Mapping[str, KeyLimits] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.current not in self.accepted:
@@ -38,6 +56,22 @@ class ApiKeysArgs:
 def key_name(consumer: str, generation: int) -> str:
     """The name of a key in logs and counters: the consumer, followed by the generation from the second one on."""
     return consumer if generation == 1 else f"{consumer}.{generation}"
+
+
+def ring_json(hashes: Mapping[str, str], args: ApiKeysArgs) -> str:
+    """Write the names with their hashes as the server reads them (docs/server-image.md)."""
+    consumers = {
+        key_name(consumer, generation): consumer for consumer in args.consumers for generation in args.accepted
+    }
+    limits = {name: args.limits.get(consumers.get(name, name), KeyLimits()) for name in hashes}
+    return json.dumps({name: _entry(value, limits[name]) for name, value in hashes.items()}, sort_keys=True)
+
+
+def _entry(sha256: str, limits: KeyLimits) -> str | dict[str, object]:
+    if limits.rights == "admin" and not limits.expires:
+        return sha256
+    ends = {"expires": limits.expires} if limits.expires else {}
+    return {"sha256": [sha256], "rights": limits.rights, **ends}
 
 
 class ApiKeys(pulumi.ComponentResource):
@@ -58,10 +92,12 @@ class ApiKeys(pulumi.ComponentResource):
             )
             for consumer in args.consumers
             for generation in args.accepted
+            if not args.limits.get(consumer, KeyLimits()).sha256
         }
-        self.names = sorted(self._keys)
-        hashes = pulumi.Output.all(**{key: resource.sha256 for key, resource in self._keys.items()})
-        self.hashes_json = pulumi.Output.secret(hashes.apply(lambda known: json.dumps(known, sort_keys=True)))
+        own = {consumer: limits.sha256 for consumer, limits in args.limits.items() if limits.sha256}
+        self.names = sorted([*self._keys, *own])
+        hashes = pulumi.Output.all(**{key: resource.sha256 for key, resource in self._keys.items()}, **own)
+        self.hashes_json = pulumi.Output.secret(hashes.apply(lambda known: ring_json(known, args)))
         self.register_outputs({"names": self.names})
 
     def current_name(self, consumer: str) -> str:

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pulumi
 
-from clients.names import CONSUMERS, GITHUB, ORCHESTRATOR
-from components.api_keys import ApiKeys, ApiKeysArgs
+from clients.names import CONSUMERS, GITHUB, ORCHESTRATOR, VERIFY
+from components.api_keys import ApiKeys, ApiKeysArgs, KeyLimits
 from components.machine_config import MachineSettings
 from components.orchestrator_redeploy import Deployment, OwnServer
 from components.orchestrator_wiring import Connection, OrchestratorWiringArgs
 from components.prefect_server import PrefectServer, PrefectServerArgs, ServerSecrets
 from components.uptime_monitor import UptimeMonitor, UptimeMonitorArgs
-from settings import Settings
+from settings import Settings, expiry
 from settings.groups import FlySettings
 
 
 def api_keys(settings: Settings, fly: FlySettings) -> ApiKeys:
     """Make one key for each consumer and each person."""
-    consumers = (*CONSUMERS, *settings.logins)
-    args = ApiKeysArgs(consumers=consumers, current=settings.keys.current, accepted=settings.keys.accepted)
+    args = ApiKeysArgs(
+        consumers=(*CONSUMERS, *(login.name for login in settings.logins)),
+        current=settings.keys.current,
+        accepted=settings.keys.accepted,
+        limits=_limits(settings),
+    )
     return ApiKeys(fly.app, args)
+
+
+def _limits(settings: Settings) -> dict[str, KeyLimits]:
+    """Return what the keys may do; the program's own checks only look."""
+    people = {
+        login.name: KeyLimits(rights=login.rights, expires=login.expires, sha256=login.sha256)
+        for login in settings.logins
+    }
+    return {VERIFY: KeyLimits(rights="viewer"), **people}
+
+
+def warn_of_old_logins(settings: Settings, now: datetime) -> None:
+    """Say which logins are over: no mistake, since a stack outlives them, but somebody may wait for a later date."""
+    for login in settings.logins:
+        if login.expires and expiry.parse(login.expires) <= now:
+            pulumi.log.warn(
+                f'the login "{login.name}" expired at {login.expires}, and the server refuses it. '
+                "Take it out of logins, or give it a later date"
+            )
 
 
 def machine_settings(settings: Settings, fly: FlySettings) -> MachineSettings:

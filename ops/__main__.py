@@ -10,7 +10,19 @@ from types import ModuleType
 
 from clients.endpoints import World, WrongWorldError
 from clients.errors import ApiError
-from ops import detach, doctor, emergency_detach, init, migrate, redeploy, status, verify, verify_domain, verify_server
+from ops import (
+    detach,
+    doctor,
+    emergency_detach,
+    init,
+    login,
+    migrate,
+    redeploy,
+    status,
+    verify,
+    verify_domain,
+    verify_server,
+)
 from ops.errors import OpsError
 from ops.runtime import cut_lines, runtime
 
@@ -23,6 +35,7 @@ VERBS: dict[str, ModuleType] = {
     "detach": detach,
     "emergency-detach": emergency_detach,
     "init": init,
+    "login": login,
     "doctor": doctor,
     "status": status,
 }

@@ -22,7 +22,7 @@ from tests.support.stub_world import stack_config, stub_world
 _PASSWORD = "canary-of-the-database-5b1f"  # noqa: S105 - planted, and looked for
 _DATABASE = f"postgresql://prefect:{_PASSWORD}@127.0.0.1:5432/postgres"
 _SAMPLES_A_SECOND = 10
-_SECRETS_OF_OUTPUTS = ("uiLogin", "uiLogins")
+_SECRETS_OF_OUTPUTS = ("uiLogin", "uiLoginKeys")
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Stage:
     def _logins(self) -> dict[str, str]:
         outputs = self.engine.outputs() if self.engine.resources() else {}
         logins = {name: str(outputs[name]) for name in _SECRETS_OF_OUTPUTS[:1] if outputs.get(name)}
-        return logins | {f"login {name}": str(value) for name, value in (outputs.get("uiLogins") or {}).items()}
+        return logins | {f"login {name}": str(value) for name, value in (outputs.get("uiLoginKeys") or {}).items()}
 
     @contextmanager
     def watched(self) -> Iterator[None]:

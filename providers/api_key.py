@@ -14,9 +14,9 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
 
+from clients.names import KEY_PREFIX
 from providers.lifecycle import unknown
 
-PREFIX = "pf_"
 _REPLACE_ONLY = ("consumer", "generation")
 _RANDOM_BYTES = 32
 
@@ -33,7 +33,7 @@ class ApiKeyProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make the value: a fixed prefix, which secret scanners can look for, and 256 random bits in 43 characters."""
-        value = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+        value = KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
         outs = {
             "consumer": props["consumer"],
             "generation": props["generation"],

@@ -34,6 +34,7 @@ from settings.groups import (
     GithubSettings,
     ImageSettings,
     KeySettings,
+    LoginSettings,
     OrchestratorSettings,
     RetentionSettings,
     ServicesSettings,
@@ -58,7 +59,7 @@ class Settings:
     owner: str
     world: World
     mode: Literal["self-hosted", "cloud"]
-    logins: tuple[str, ...]
+    logins: tuple[LoginSettings, ...]
     fly: FlySettings | None
     vm: VmSettings
     image: ImageSettings

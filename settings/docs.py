@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from settings.draft import NAMESPACE
-from settings.groups import GROUPS, SECRETS, GeneralSettings, Group
+from settings.groups import GROUPS, SECRETS, GeneralSettings, Group, LoginSettings
 
 _INTRO = """\
 # Configuration
@@ -54,7 +54,7 @@ def page() -> str:
 
 def rows() -> Iterator[Row]:
     """Describe every setting."""
-    kinds: dict[str, type[Group]] = {"": GeneralSettings, **GROUPS}
+    kinds: dict[str, type[Group]] = {"": GeneralSettings, "logins[]": LoginSettings, **GROUPS}
     for prefix, kind in kinds.items():
         for key, entry in _properties(kind).items():
             default = _shown(entry["default"]) if "default" in entry else "(required)"
@@ -131,7 +131,8 @@ def _allowed(entry: Mapping[str, Any]) -> str:
     if entry["type"] == "integer":
         return _whole_number(entry)
     if entry["type"] == "array":
-        inner = _allowed({"type": "string", **entry["items"]})
+        groups = "anyOf" in entry["items"]
+        inner = "a name or a group" if groups else _allowed({"type": "string", **entry["items"]})
         return f"list, each: {inner}"
     if entry["type"] == "object":
         return "names with a text each"

@@ -80,11 +80,16 @@ def read(config: Mapping[str, str], problems: Problems) -> Draft:
 def _general(texts: Mapping[str, str], problems: Problems) -> GeneralSettings | None:
     values: dict[str, Any] = dict(texts)
     try:
-        values |= {"logins": json.loads(texts["logins"])} if "logins" in texts else {}
+        values |= {"logins": _logins(json.loads(texts["logins"]))} if "logins" in texts else {}
     except _UNREADABLE:
         problems.add("logins", 'give a list of names, for example ["admin"]')
         del values["logins"]
     return _validated(GeneralSettings, "", values, problems)
+
+
+def _logins(given: object) -> object:
+    """Write a bare name as the group that it stands for."""
+    return [{"name": each} if isinstance(each, str) else each for each in given] if isinstance(given, list) else given
 
 
 def _group(kind: type[G], name: str, text: str, problems: Problems) -> G | None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
+
+from settings import expiry
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]?$"
 REGION = r"^[a-z]{3}$"
+LOGIN = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,47}$"
 URL = r"^https?://[^/\s]+.*$"
 HOSTNAME = r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*\.[a-z][a-z0-9-]*[a-z0-9]$"
 
@@ -215,6 +218,30 @@ class CloudSettings(Group):
     )
 
 
+class LoginSettings(Group):
+    """One person's login. A bare name stands for an admin without an end."""
+
+    name: str = setting(doc="name of the person", example="anna", pattern=LOGIN)
+    rights: Literal["viewer", "operator", "admin"] = setting(
+        "admin", doc="viewer: looks at everything; operator: runs, cancels, pauses as well; admin: everything"
+    )
+    expires: str | None = setting(
+        None,
+        doc="from when the server refuses the login: a date, which is its beginning in UTC, or an RFC 3339 time",
+        example="2027-01-31",
+    )
+    sha256: str | None = setting(
+        None,
+        doc="SHA-256 of a key that the person made (`python -m ops login`); then none is generated",
+        pattern="^[0-9a-f]{64}$",
+    )
+
+    @field_validator("expires")
+    @classmethod
+    def _in_utc(cls, text: str | None) -> str | None:
+        return expiry.rfc3339(expiry.parse(text)) if text else text
+
+
 class GeneralSettings(Group):
     """What stands outside of any group."""
 
@@ -224,8 +251,19 @@ class GeneralSettings(Group):
     mode: Literal["self-hosted", "cloud"] = setting(
         "self-hosted", doc="self-hosted: a server of our own; cloud: Prefect Cloud, same wiring"
     )
-    logins: tuple[Annotated[str, Field(pattern="^[A-Za-z0-9_][A-Za-z0-9_-]{0,47}$")], ...] = setting(
-        ("admin",), doc="people's UI logins, one generated secret each", json_schema_extra={"uniqueItems": True}
+    logins: tuple[LoginSettings, ...] = setting(
+        (LoginSettings(name="admin"),),
+        doc="people's logins, each a name or a group of what follows",
+        json_schema_extra={
+            "uniqueItems": True,
+            "default": ["admin"],
+            "items": {
+                "anyOf": [
+                    {"type": "string", "pattern": LOGIN},
+                    {**LoginSettings.model_json_schema(), "description": "One person's login."},
+                ]
+            },
+        },
     )
 
 

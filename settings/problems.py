@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -47,11 +47,13 @@ def _sentence(error: ErrorDetails, kind: type[Group], group: str) -> tuple[str, 
     if error["type"] == "string_type" and len(place) > 1 and isinstance(place[1], str):
         # A value inside a mapping, which people see as one setting.
         return _key(group, place[:1]), "give names with a text each"
-    key = _key(group, place)
+    key, kind = _key(group, place), _innermost(kind, place)
     if error["type"] == "missing":
-        return key, f"it is required. Set it{_for_example(kind, str(place[0]), key)}"
+        return key, f"it is required. Set it{_for_example(kind, place, key)}"
     if error["type"] == "extra_forbidden":
         return key, f"no such setting. Known here: {', '.join(known_keys(kind))}"
+    if place[-1:] == ["sha256"]:  # what stands there instead may be the key itself
+        return key, "it must be 64 hex digits in lower case, as `python -m ops login --new` prints them"
     reason = _REASONS.get(error["type"])
     # A connection string that stands in the wrong place is a secret all the same.
     value = redacted(error["input"]) if isinstance(error["input"], str) else error["input"]
@@ -67,8 +69,19 @@ def _key(group: str, place: list[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def _for_example(kind: type[Group], alias: str, key: str) -> str:
-    examples = next((f.examples for f in kind.model_fields.values() if f.alias == alias), None)
+def _innermost(kind: type[Group], place: Sequence[str | int]) -> type[Group]:
+    """The model of the group that the last part of a place stands in."""
+    for part in place[:-1]:
+        field = next((f for f in kind.model_fields.values() if f.alias == part), None)
+        inner = [*get_args(field.annotation), field.annotation] if field else []
+        kind = next((each for each in inner if isinstance(each, type) and issubclass(each, Group)), kind)
+    return kind
+
+
+def _for_example(kind: type[Group], place: Sequence[str | int], key: str) -> str:
+    examples = next((f.examples for f in kind.model_fields.values() if f.alias == place[-1]), None)
+    if examples and len(place) > 1:  # in a list, which is written whole
+        return f", for example {place[-1]}: {examples[0]}"
     return f', for example "pulumi config set --path prefect-fly:{key} {examples[0]}"' if examples else ""
 
 
@@ -98,6 +111,7 @@ _REASONS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
         f'"{value}" does not look right (it must match {str(limits["pattern"]).removeprefix("^").removesuffix("$")})'
     ),
     "string_too_short": lambda _value, _limits: "it is empty",
+    "value_error": lambda _value, limits: str(limits["error"]),
     "too_short": lambda _value, limits: f"it needs at least {limits['min_length']} entry",
     "too_long": lambda value, limits: f"it has {len(value)} entries, at most {limits['max_length']}",
 }

@@ -85,7 +85,7 @@ def _owner(draft: Draft, problems: Problems) -> None:
 
 
 def _logins(draft: Draft, problems: Problems) -> None:
-    logins = draft.get(GeneralSettings).logins
+    logins = [each.name for each in draft.get(GeneralSettings).logins]
     for login in logins:
         if login in CONSUMERS:
             problems.add("logins", f'"{login}" is the name of a consumer\'s own key: choose another')

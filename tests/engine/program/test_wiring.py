@@ -38,4 +38,4 @@ def test_rotating_keys_keeps_the_orchestrator_healthy_and_refuses_the_old_key(de
     deployment.engine.up()
     assert deployment.prefect_health() == "healthy"
     assert deployment.engine.outputs()["keyNames"] == ["admin.2", "github.2", "orchestrator.2", "verify.2"]
-    assert old not in deployment.engine.outputs()["uiLogins"].values()
+    assert old not in deployment.engine.outputs()["uiLoginKeys"].values()

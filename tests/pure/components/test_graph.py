@@ -155,7 +155,7 @@ def test_every_secret_value_is_marked_secret(program: Program) -> None:
     assert "registry.password" in program.of(IMAGE)[0].secret
     for item in program.of(KEY):
         assert "value" in item.options["additional_secret_outputs"]
-    assert {"uiLogin", "uiLogins"} <= program.secret_exports
+    assert {"uiLogin", "uiLoginKeys"} <= program.secret_exports
 
 
 def test_no_planted_secret_is_in_a_plain_input() -> None:
@@ -214,7 +214,7 @@ def test_the_server_gets_hashes_and_never_a_key(program: Program) -> None:
     values = program.one(SECRETS, "acme-prefect").inputs["values"]
     assert set(values) == {"PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_FLY_API_KEYS"}
     assert "pf_" not in values["PREFECT_FLY_API_KEYS"]
-    for name in ("admin", "github", "orchestrator", "verify"):
+    for name in ("admin", "github", "orchestrator"):
         assert f'"{name}": "' in values["PREFECT_FLY_API_KEYS"]
 
 

@@ -59,6 +59,7 @@ VERBS_AND_FLAGS = {
         *("--server-app", "--server-url", "--domain", "--repository", "--workflow"),
     },
     "status": {"--watch", "--json"},
+    "login": {"--login", "--new"},
 }
 VARIABLES = {
     "FLY_TOKEN": "FLY_API_TOKEN",

@@ -13,7 +13,8 @@ import yaml
 
 import settings
 from settings import docs
-from settings.groups import GROUPS, SECRETS
+from settings.groups import GROUPS, SECRETS, LoginSettings
+from settings.problems import known_keys
 
 ROOT = Path(settings.__file__).parents[1]
 
@@ -39,6 +40,7 @@ def test_every_setting_is_on_the_page_with_what_it_may_be() -> None:
     """A row for each key of each group and each secret, with its allowed values and its meaning."""
     rows = {row.key: row for row in docs.rows()}
     names = {f"{group}.{field.alias}" for group, kind in GROUPS.items() for field in kind.model_fields.values()}
+    names |= {f"logins[].{key}" for key in known_keys(LoginSettings)}
     assert names | set(SECRETS) | {"endpoints", "mode", "logins"} == rows.keys()
     assert all(row.allowed and row.doc for row in rows.values())
     assert rows["vm.cpuKind"].allowed == "`shared`, `performance`"
@@ -73,6 +75,7 @@ def config(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (lambda c: c["prefect-fly:uptime"].update(regions=[]), "[] should be non-empty"),
         (lambda c: c["prefect-fly:uptime"].update(regions=["us", "us"]), "has non-unique elements"),
         (lambda c: c.update({"prefect-fly:databaseUrl": "postgresql://u:p@h/d"}), "is not of type 'object'"),
+        (lambda c: c.update({"prefect-fly:logins": ["a", {"name": "b", "right": "viewer"}]}), "is not valid under any"),
         (lambda c: c.update({"prefect-fly:mode": "cloud"}), "'prefect-fly:cloud' is a required property"),
     ],
 )

@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 from clients.names import RETIRED_NAMES
 
 STARTED = time.time()
-HASHES: dict[str, str] = json.loads(os.environ.get("PREFECT_FLY_API_KEYS", "{}"))
+RING: dict[str, Any] = json.loads(os.environ.get("PREFECT_FLY_API_KEYS", "{}"))
+ENTRIES = {name: each if isinstance(each, dict) else {"sha256": [each]} for name, each in RING.items()}
 USES: dict[str, dict[str, Any]] = {
-    name: {"accepted": 0, "refused": 0, "last_accepted": None, "client_version": "3.8.8"} for name in HASHES
+    name: {"accepted": 0, "refused": 0, "last_accepted": None, "client_version": "3.8.8"} for name in ENTRIES
 }
 
 
@@ -31,7 +32,7 @@ def accepted_name(header: str) -> str | None:
     scheme, _space, value = header.partition(" ")
     text = base64.b64decode(value).decode() if scheme == "Basic" else value
     digest = hashlib.sha256(text.rpartition(":")[2].encode()).hexdigest()
-    return next((name for name, known in HASHES.items() if known == digest), None)
+    return next((name for name, entry in ENTRIES.items() if digest in entry["sha256"]), None)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -60,7 +61,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         USES[name]["accepted"] = USES[name]["accepted"] + 1
         USES[name]["last_accepted"] = time.time()
-        self.answer(200, {"keys": USES, "started_at": STARTED} if self.path == "/gate/keys" else [])
+        who = {"name": name, "rights": ENTRIES[name].get("rights", "admin"), "expires": ENTRIES[name].get("expires")}
+        pages = {"/gate/keys": {"keys": USES, "started_at": STARTED}, "/gate/whoami": who}
+        self.answer(200, pages.get(self.path, []))
 
     def answer(self, status: int, body: object, kind: str = "application/json") -> None:
         """Send it as JSON."""
@@ -78,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     verb = sys.argv[1] if len(sys.argv) > 1 else "serve"
     # A server made by hand, which has no keys, takes what our image refuses.
-    if HASHES and (retired := [name for name in RETIRED_NAMES if os.environ.get(name)]):
+    if ENTRIES and (retired := [name for name in RETIRED_NAMES if os.environ.get(name)]):
         print(f"{verb}: could not read the settings: {', '.join(retired)} cannot be used")
         sys.exit(19)
     if verb == "migrate":
