@@ -81,7 +81,7 @@ def normalise(raw: str, *, require_tls: bool, has_ca: bool = False) -> DatabaseU
             "session-pooler address (port 5432)"
         )
     if not 0 < port < 65536:
-        raise DatabaseUrlError(f"port {port} is not between 1 and 65535")
+        raise DatabaseUrlError("the port is not between 1 and 65535")
     tls = _read_tls(address["query"] or "", require_tls=require_tls, has_ca=has_ca)
     return DatabaseUrl(
         user=_decode(user),
@@ -126,12 +126,16 @@ def _read_tls(query: str, *, require_tls: bool, has_ca: bool) -> bool:
         elif key in _REFUSED_OPTIONS:
             raise DatabaseUrlError(f'the option "{key}" cannot be passed on: {_REFUSED_OPTIONS[key]}')
         elif key not in _IGNORED_OPTIONS:
-            raise DatabaseUrlError(f'the option "{key}" is unknown to the driver: remove it from the URL')
+            # It may be the end of a password with a "?" in it, so it is not repeated.
+            raise DatabaseUrlError(
+                "an option after the ? is unknown to the driver: remove it from the URL; write ? and @ of a password "
+                "as %3F and %40"
+            )
     if not modes:
         return require_tls
     mode = modes[-1]
     if mode not in _PLAINTEXT | _ENCRYPTED:
-        raise DatabaseUrlError(f'sslmode "{mode}" is unknown: write require, or leave it out')
+        raise DatabaseUrlError("its sslmode is unknown: write require, or leave it out")
     if mode in _VERIFYING and not has_ca:
         raise DatabaseUrlError(f"sslmode {mode} needs the server's root certificate: set the secret databaseCa")
     if mode in {"disable", "false", "0"} and require_tls:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clients.fly.model import GROUP_KEY, NAME_KEY, OWNER_KEY, PLATFORM_KEY
+from clients.shapes import record, records
 
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
@@ -51,7 +52,7 @@ def without_marks(marked: Mapping[str, Any], config: Mapping[str, Any], seen: Ma
     result = dict(seen)
     for section in ("env", "metadata"):
         own, added = config.get(section) or {}, marked[section]
-        kept = {key: value for key, value in (seen.get(section) or {}).items() if key in own or value != added.get(key)}
+        kept = {key: value for key, value in record(seen.get(section)).items() if key in own or value != added.get(key)}
         result.pop(section, None)
         if kept or section in config:
             result[section] = kept
@@ -89,13 +90,13 @@ def observed(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, An
 
 def has_checks(config: Mapping[str, Any]) -> bool:
     """Tell whether a machine with this config gets health checks."""
-    return bool(config.get("checks")) or any(service.get("checks") for service in config.get("services") or [])
+    return bool(config.get("checks")) or any(service.get("checks") for service in records(config.get("services")))
 
 
 def stays_up(config: Mapping[str, Any]) -> bool:
     """Tell whether the machine has to run all the time, so that finding it stopped is drift."""
     return all(
-        _spelling("autostop", service.get("autostop")) in {None, "off"} for service in config.get("services") or []
+        _spelling("autostop", service.get("autostop")) in (None, "off") for service in records(config.get("services"))
     )
 
 

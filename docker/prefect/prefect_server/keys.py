@@ -182,7 +182,7 @@ def _expires_of(name: str, value: object) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value if isinstance(value, str) else "")
         if moment.tzinfo is not None:
-            return moment
-    except ValueError:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # a time that is none, or that no year of UTC has
         pass
     raise KeyRingError(f'the expiry of "{name}" must be a time with its zone, such as 2027-01-31T00:00:00Z')
