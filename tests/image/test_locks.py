@@ -43,7 +43,7 @@ def basic(credential: str) -> str:
     return "Basic " + b64encode(credential.encode()).decode()
 
 
-@pytest.mark.parametrize("path", ["/api/health", "/api/ready", "/", "/v2/", "/ui-settings"])
+@pytest.mark.parametrize("path", ["/api/health", "/api/ready", "/", "/v2/", "/ui-settings", "/lineage"])
 def test_open_surface(server: Program, path: str) -> None:
     """Health, ready and the UI's files need no credential."""
     assert status(server, path) == 200
@@ -54,11 +54,11 @@ def test_open_surface(server: Program, path: str) -> None:
     [
         "/api", "/api/", "/api/version", "/api/health/", "/api/ready/", "/api/docs", "/api/openapi.json",
         "/api/metrics", "/api/static/prefect-logo-mark-gradient.png", "/api/csrf-token", "/api//health",
-        "/api/./health", "//api/version",
-        "/./api/version", "/x/../api/version", "/%61pi/version", "/%2561pi/version", "/api%2fversion", "/API/version",
+        "/api/./health", "//api/version", "/./api/version", "/x/../api/version", "/%61pi/version",
+        "/%2561pi/version", "/api%2fversion", "/API/version",
         "/api\\version", "/docs", "/docs/", "/%64ocs", "//docs", "/./docs", "/docs%2f", "/openapi.json", "/redoc",
         "/docs/oauth2-redirect", "/gate/keys", "/gate/status", "/gate/",
-        "/api/variables/name/system-health", "/api/x/api/health",
+        "/api/variables/name/system-health", "/api/x/api/health", "/api/lineage",
     ],
 )  # fmt: skip
 def test_closed_surface(server: Program, path: str) -> None:

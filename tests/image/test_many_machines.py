@@ -14,6 +14,7 @@ import pytest
 
 from tests.image.conftest import KEYS
 from tests.support.edge import failing_over
+from tests.support.lineage import ask, wait_for
 from tests.support.prefect_server import Program, database_environment, hashed, result_of, run_client
 from tests.support.redis import running_redis
 from toolchain.prefect_env import prefect_python
@@ -66,6 +67,15 @@ def test_automation_fires(fleet: Fleet) -> None:
     """An automation made through one API server is fired by the services machine and calls its webhook."""
     result = result_of(run_client(CLIENTS / "automate.py", fleet.api[0].client_environment(**CREDENTIAL)))
     assert result == {"called": "alarm"}
+
+
+def test_lineage_is_the_same_on_each(fleet: Fleet) -> None:
+    """Materialisations through one API server are kept once, by the services machine, and shown by both."""
+    result_of(run_client(CLIENTS / "lineage.py", fleet.api[0].client_environment(**CREDENTIAL)))
+    graph = wait_for(fleet.api[1], lambda found: len(found["edges"]) == 3)
+    assert ask(fleet.api[0]) == graph
+    key = "postgres://warehouse/captions/clean"
+    assert len(ask(fleet.api[0], "/asset", key=key)["runs"]) == 2
 
 
 def test_killed_machine_stops_nobody(fleet: Fleet) -> None:

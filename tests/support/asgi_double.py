@@ -6,12 +6,14 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from prefect_server.asgi import Message, Receive, Scope, Send, header_values
 from prefect_server.counters import Counters
 from prefect_server.gate import Gate, SelfCheck
 from prefect_server.keys import Key, KeyRing, sha256
+from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import CouldNotAskError, Observer
 from prefect_server.self_check import Exchange, check_gate, check_inner
 from prefect_server.surface import Surface
@@ -87,6 +89,11 @@ async def no_database() -> Mapping[str, object]:
     raise CouldNotAskError("ConnectionRefusedError")
 
 
+def no_connection() -> AbstractAsyncContextManager[object]:
+    """A pool that lends nothing."""
+    raise CouldNotAskError("ConnectionRefusedError")
+
+
 async def whole_check(gate: Gate) -> None:
     """The self-check as `serve` runs it."""
     await check_inner(gate.app, AUTH_STRING)
@@ -103,6 +110,7 @@ def make_gate(inner: Inner, *, self_check: SelfCheck = whole_check, opened: bool
         surface=Surface(CLOSED),
         counters=Counters(ring.names),
         observer=Observer(no_database, lambda: None, version="3.8.8"),
+        lineage=Lineage(no_connection, schema="prefect"),
         self_check=self_check,
     )
     gate.opened = opened

@@ -31,12 +31,14 @@ from prefect_server.asgi import without_header as _without
 from prefect_server.counters import Counters, client_version
 from prefect_server.credentials import from_header
 from prefect_server.keys import NOBODY, KeyRing, Rights, Verdict, rfc3339
+from prefect_server.lineage import pages as lineage_pages
+from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import Observer
 from prefect_server.pages import Pages
 from prefect_server.permission import OWN, Routes, Sockets, permit, permit_own, refuse
 from prefect_server.ready import SharedReady
 from prefect_server.sockets import LIFT_LIMIT, SUBPROTOCOL, Handshake, WaitingRoom
-from prefect_server.surface import GATE_BASE, KEYS_PATH, READY_PATH, STATUS_PATH, WHOAMI_PATH, Surface
+from prefect_server.surface import GATE_BASE, KEYS_PATH, LINEAGE_BASE, READY_PATH, STATUS_PATH, WHOAMI_PATH, Surface
 
 # A static file that takes longer than this to be read by an anonymous client is not read in earnest.
 ANONYMOUS_SECONDS = 60.0
@@ -66,6 +68,7 @@ class Gate:
         surface: Surface,
         counters: Counters,
         observer: Observer,
+        lineage: Lineage,
         self_check: SelfCheck,
     ) -> None:
         self.app = app
@@ -73,6 +76,7 @@ class Gate:
         self.surface = surface
         self.counters = counters
         self.observer = observer
+        self.lineage = lineage
         self.opened = False
         self.room = WaitingRoom()
         self._auth_string = auth_string
@@ -115,7 +119,7 @@ class Gate:
             await answer_json(scope, send, 401, {"exception_message": _why_unauthorized(verdict)})
             return
         self.counters.accept(verdict.accepted, agents)
-        if scope["path"].startswith(f"{GATE_BASE}/"):
+        if scope["path"].startswith((f"{GATE_BASE}/", LINEAGE_BASE)):
             await self._own_page(scope, send, verdict)
             return
         permission = await permit(self._routes.find(scope["method"], scope["path"]), verdict, scope, receive)
@@ -131,6 +135,9 @@ class Gate:
         await answer_json(scope, send, 403, {"exception_message": sentence, "detail": sentence})
 
     async def _own_page(self, scope: Scope, send: Send, verdict: Verdict) -> None:
+        if scope["path"].startswith(LINEAGE_BASE):  # everybody with a key may read
+            await self.lineage.answer(scope, send)
+            return
         page = scope["path"] if scope["method"] == "GET" else ""
         refusal = permit_own(verdict, page)
         if refusal and page in OWN:
@@ -164,7 +171,8 @@ class Gate:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(ANONYMOUS_SECONDS):
-                await self._pages.answer(scope, receive, send)
+                if not await lineage_pages.answer(scope, send):
+                    await self._pages.answer(scope, receive, send)
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge one websocket by its first message and pass it on; Prefect closes those that were refused."""

@@ -19,6 +19,7 @@ from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.gate import Gate, SelfCheckError
 from prefect_server.keys import KeyRing
+from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import Observer
 from prefect_server.self_check import check_gate, check_inner
 from prefect_server.settings import ServerSettings, SettingsError
@@ -121,13 +122,13 @@ def _use_writable_ui_folder() -> None:
         os.environ[name] = os.path.join(os.environ["PREFECT_HOME"], "ui")  # noqa: PTH118 - both are strings
 
 
-def make_gate(app: object, keys: KeyRing, auth_string: str) -> Gate:
+def make_gate(app: object, keys: KeyRing, auth_string: str, schema: str) -> Gate:
     """Put the gate around Prefect's application.
 
     Raises:
         VerbError: Prefect's routes are not the ones the gate was made for.
     """
-    from prefect_server import prefect_app, prefect_observed  # noqa: PLC0415 - Prefect reads its settings at import
+    from prefect_server import prefect_app, prefect_lineage, prefect_observed  # noqa: PLC0415 - Prefect reads its settings at import
 
     try:
         prefect_app.require_known_routes(app)
@@ -149,6 +150,7 @@ def make_gate(app: object, keys: KeyRing, auth_string: str) -> Gate:
         surface=Surface(prefect_app.closed_paths(app)),
         counters=Counters(keys.names),
         observer=Observer(prefect_observed.ask, prefect_observed.pool, version=require_proved()),
+        lineage=Lineage(prefect_lineage.borrow, schema=schema),
         self_check=self_check,
     )
 
@@ -165,7 +167,7 @@ def serve(environ: Mapping[str, str]) -> int:
     from prefect_server import prefect_app, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     app = prefect_app.create(webserver_only=settings.separate_services)
-    gate = make_gate(app, settings.keys or KeyRing({}), auth_string)
+    gate = make_gate(app, settings.keys or KeyRing({}), auth_string, settings.schema)
     return asyncio.run(running.serve(settings, gate))
 
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from prefect_server.lineage import tables as lineage_tables
 from prefect_server.schema import quote_name
 
-STEPS: Mapping[str, str] = {}
+STEPS: Mapping[str, str] = {
+    "lineage": lineage_tables.STEP,
+}
 """Name to SQL, in the order in which they are run. `{own}` stands for our schema, `{prefect}` for Prefect's."""
 
 

@@ -29,18 +29,24 @@ POLICY = "; ".join(
     )
 )
 SECURITY_HEADERS: Headers = [
-    (b"content-security-policy", POLICY.encode()),
     (b"x-frame-options", b"DENY"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
 HSTS = (b"strict-transport-security", b"max-age=31536000")
+VARY = (b"vary", b"accept-encoding")
 
 _COMPRESSIBLE = (b"text/", b"application/javascript", b"application/json", b"image/svg+xml")
 _SMALLEST = 1024
 # All of the UI's files together have 2 MB when compressed; a path that anybody makes up answers with one of them.
 _MOST_BYTES = 8 * 1024 * 1024
 _LEVEL = 9
+
+
+def own_headers(scope: Scope, policy: str = POLICY) -> Headers:
+    """The headers that every page gets."""
+    https = b"https" in header_values(scope, b"x-forwarded-proto") or scope.get("scheme") == "https"
+    return [(b"content-security-policy", policy.encode()), *SECURITY_HEADERS, *([HSTS] if https else [])]
 
 
 @dataclass
@@ -83,7 +89,7 @@ class _Page:
     async def send(self, message: Message) -> None:
         """Take one message of the application's answer."""
         if message["type"] == "http.response.start":
-            start = {**message, "headers": [*message["headers"], *self._own_headers()]}
+            start = {**message, "headers": [*message["headers"], *own_headers(self._scope), VARY]}
             self._etag = _etag_to_compress(self._scope, start)
             if not self._etag:
                 await self._send(start)
@@ -94,10 +100,6 @@ class _Page:
                 await self._send_compressed()
         else:
             await self._send(message)
-
-    def _own_headers(self) -> Headers:
-        https = b"https" in header_values(self._scope, b"x-forwarded-proto") or self._scope.get("scheme") == "https"
-        return [*SECURITY_HEADERS, (b"vary", b"accept-encoding"), *([HSTS] if https else [])]
 
     async def _send_compressed(self) -> None:
         body = await self._pages.compressed(self._etag, bytes(self._body))

@@ -10,10 +10,11 @@ import signal
 import uvicorn  # type: ignore[import-not-found,unused-ignore]
 from prefect.settings import get_current_settings  # type: ignore[import-not-found,unused-ignore]
 
-from prefect_server import metrics, prefect_app
+from prefect_server import metrics, prefect_app, prefect_lineage
 from prefect_server.counters import FloodFilter
 from prefect_server.exit_codes import ExitCode
 from prefect_server.gate import Gate
+from prefect_server.lineage.filling import Filler, filling
 from prefect_server.protocol import HeadTimeoutProtocol
 from prefect_server.settings import ServerSettings
 from prefect_server.socket_protocol import LimitedSocketProtocol
@@ -51,10 +52,15 @@ async def serve(settings: ServerSettings, gate: Gate) -> int:
     # After uvicorn has configured its loggers: a flood of broken requests must not become a flood of lines.
     logging.getLogger("uvicorn.error").addFilter(FloodFilter())
     server = uvicorn.Server(config)
-    async with metrics.serving(settings.host, settings.metrics_port, gate):
+    filler = None if settings.separate_services else _filler(settings)
+    async with metrics.serving(settings.host, settings.metrics_port, gate), filling(filler):
         logger.info("serving on %s:%d, metrics on port %d", settings.host, settings.port, settings.metrics_port)
         await server.serve()
     return ExitCode.OK if server.started else ExitCode.OTHER
+
+
+def _filler(settings: ServerSettings) -> Filler:
+    return Filler(prefect_lineage.borrow, schema=settings.schema, keep_days=settings.lineage_days)
 
 
 async def services(settings: ServerSettings) -> int:
@@ -63,7 +69,7 @@ async def services(settings: ServerSettings) -> int:
     # Prefect's own command does not handle SIGTERM: it would be cut off in the middle of whatever it does.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    async with metrics.serving(settings.host, settings.metrics_port, None):
+    async with metrics.serving(settings.host, settings.metrics_port, None), filling(_filler(settings)):
         logger.info("running the background services, metrics on port %d", settings.metrics_port)
         with contextlib.suppress(asyncio.CancelledError):
             await running

@@ -71,6 +71,7 @@ class ServerSettings:
     database_limit_mb: int
     snapshot_too_large: str
     image_before: str
+    lineage_days: int
 
 
 class _Reader:
@@ -128,6 +129,7 @@ def read(environ: Mapping[str, str], *, needs_keys: bool) -> ServerSettings:
         database_limit_mb=reader.number("PREFECT_FLY_DATABASE_LIMIT_MB", 0, 0, 1_000_000_000),
         snapshot_too_large=reader.choice("PREFECT_FLY_SNAPSHOT_TOO_LARGE", ("refuse", "skip")),
         image_before=reader.text("PREFECT_FLY_IMAGE_BEFORE") or "",
+        lineage_days=reader.number("PREFECT_FLY_LINEAGE_DAYS", 90, 1, 3650),
     )
     if settings.separate_services and not settings.redis_url:
         reader.problems.append("PREFECT_FLY_SEPARATE_SERVICES is true and PREFECT_FLY_REDIS_URL is not set")

@@ -16,6 +16,7 @@ from prefect_server.asgi import Scope, header_values
 
 API_BASE = "/api"
 GATE_BASE = "/gate"
+LINEAGE_BASE = "/api/lineage"
 KEYS_PATH = "/gate/keys"
 STATUS_PATH = "/gate/status"
 WHOAMI_PATH = "/gate/whoami"

@@ -1,0 +1,255 @@
+"""Lineage: reading Prefect's events about assets, and what is served of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect_server.lineage import pages
+from prefect_server.lineage.open_lineage import dataset, event_of
+from prefect_server.lineage.reading import (
+    FAILED,
+    MOST_UPSTREAM,
+    SUCCEEDED,
+    Description,
+    newest,
+    read_description,
+    read_run,
+)
+from prefect_server.self_check import Exchange
+
+from tests.support.asgi_double import Inner, make_gate
+
+AT = datetime(2026, 11, 28, 1, 41, 42, tzinfo=UTC)
+RUN = UUID("199994be-249c-447d-98b4-ff61e30eefdc")
+RELATED = [
+    {"prefect.resource.id": "s3://rules", "prefect.resource.role": "asset"},
+    {"prefect.resource.id": "s3://raw", "prefect.resource.role": "asset"},
+    {"prefect.resource.id": "s3://raw", "prefect.resource.role": "asset"},
+    {"prefect.resource.id": "dbt", "prefect.resource.role": "asset-materialized-by"},
+    {
+        "prefect.resource.id": f"prefect.flow-run.{RUN}",
+        "prefect.resource.role": "flow-run",
+        "prefect.resource.name": "moose",
+    },
+    {
+        "prefect.resource.id": "prefect.flow.not-an-id",
+        "prefect.resource.role": "flow",
+        "prefect.resource.name": "captions",
+    },
+    {"prefect.resource.id": "prefect.tag.nightly", "prefect.resource.role": "tag"},
+]
+
+
+def row(resource: object = None, related: object = None) -> dict[str, Any]:
+    """A row of events as the database gives it."""
+    resource = {"prefect.resource.id": "s3://clean"} if resource is None else resource
+    texts = {"resource": json.dumps(resource), "related": json.dumps(related or []), "payload": None}
+    return {"id": RUN, "event": SUCCEEDED, "occurred": AT} | texts
+
+
+def test_a_materialisation_is_read() -> None:
+    """Its asset, what it was made from, by which run and tool; each upstream once, a wrong id as none, no tags."""
+    run = read_run(row(related=RELATED) | {"payload": '{"rows": 3}'})
+    assert run is not None
+    assert (run.key, run.succeeded, run.occurred) == ("s3://clean", True, AT)
+    assert run.upstream == ("s3://raw", "s3://rules")
+    assert (run.flow_run.id, run.flow_run.name) == (RUN, "moose")
+    assert (run.flow.id, run.flow.name) == (None, "captions")
+    assert (run.task_run.id, run.made_by, run.metadata) == (None, "dbt", '{"rows": 3}')
+    failed = read_run(row() | {"event": FAILED})
+    assert failed is not None
+    assert not failed.succeeded
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        row(resource={"prefect.resource.id": ""}), row(resource={"prefect.resource.id": "x" * 3000}),
+        row(resource={"prefect.resource.id": 7}), row(resource=[]), row() | {"resource": "{"},
+        row() | {"resource": None}, row() | {"resource": "[" * 100_000}, row() | {"event": "prefect.tag.x"},
+        row(resource={"prefect.resource.id": "a\0b"}), row(resource={"prefect.resource.id": "\ud800"}),
+    ],
+)  # fmt: skip
+def test_what_is_no_asset_is_left_out(wrong: Mapping[str, Any]) -> None:
+    """An event without a key that could be kept is no run, and nothing is raised."""
+    assert read_run(wrong) is None
+
+
+@pytest.mark.parametrize(
+    "related",
+    ["null", "{}", "7", '"x"', "[7, null, [], {}]", "[" * 100_000, "{", None, '[{"prefect.resource.role": "asset"}]',
+     '[{"prefect.resource.role": ["asset"], "prefect.resource.id": {}}]',
+     '[{"prefect.resource.role": "flow-run", "prefect.resource.id": 9, "prefect.resource.name": []}]'],
+)  # fmt: skip
+def test_wrong_related_resources_are_no_upstream(related: str | None) -> None:
+    """Whatever stands where the related resources should be, the run is kept without them."""
+    run = read_run(row() | {"related": related})
+    assert run is not None
+    assert run.upstream == ()
+    assert (run.flow_run.id, run.flow_run.name) == (None, None)
+
+
+def test_upstream_has_an_end() -> None:
+    """An event with very many related assets keeps a thousand."""
+    related = [{"prefect.resource.id": f"s3://{n}", "prefect.resource.role": "asset"} for n in range(3000)]
+    run = read_run(row(related=related))
+    assert run is not None
+    assert len(run.upstream) == MOST_UPSTREAM
+
+
+def test_a_description_is_read() -> None:
+    """Name, description, address and the list of owners, which Prefect puts in as JSON; other owners are none."""
+    resource = {
+        "prefect.resource.id": "s3://raw", "prefect.resource.name": "Raw", "prefect.asset.description": "As they come.",
+        "prefect.asset.url": "https://wiki.example", "prefect.asset.owners": '["video team", 7, ""]',
+    }  # fmt: skip
+    found = read_description(row(resource=resource))
+    assert found == Description(
+        key="s3://raw",
+        at=AT,
+        name="Raw",
+        description="As they come.",
+        url="https://wiki.example",
+        owners=["video team"],
+    )
+    bare = read_description(row(resource={"prefect.resource.id": "s3://raw", "prefect.asset.owners": "video team"}))
+    assert bare is not None
+    assert not bare.says_something
+    assert read_description(row(resource={})) is None
+
+
+def test_later_words_win_field_by_field() -> None:
+    """Of several descriptions of an asset the newest field counts, in whatever order they come."""
+    first = Description(key="a", at=AT, name="Old", description="Kept.")
+    second = Description(key="a", at=AT + timedelta(seconds=1), name="New", owners=["b"])
+    expected = Description(key="a", at=second.at, name="New", description="Kept.", owners=["b"])
+    assert newest([second, first]) == [expected]
+
+
+EXPORTED = {
+    "event_id": UUID(int=1), "occurred": AT, "succeeded": True, "flow_run_id": RUN, "flow": "captions",
+    "task_run_id": UUID(int=2), "task_run": "clean-f13", "key": "s3://bucket/a/clean.csv", "description": "Cleaned.",
+    "owners": '["text team"]', "inputs": ["s3://bucket/raw.csv"],
+}  # fmt: skip
+
+
+def test_an_open_lineage_event() -> None:
+    """Everything the specification requires, the run is the task's and its parent the flow's."""
+    event: Any = event_of(EXPORTED)
+    assert (event["eventType"], event["eventTime"]) == ("COMPLETE", "2026-11-28T01:41:42+00:00")
+    assert event["run"]["runId"] == str(UUID(int=2))
+    parent = event["run"]["facets"]["parent"]
+    assert parent["run"] == {"runId": str(RUN)}
+    assert parent["job"] == {"namespace": "prefect", "name": "captions"}
+    assert event["job"] == {"namespace": "prefect", "name": "captions.clean"}
+    assert event["inputs"] == [{"namespace": "s3://bucket", "name": "raw.csv"}]
+    facets = event["outputs"][0]["facets"]
+    assert (event["outputs"][0]["namespace"], event["outputs"][0]["name"]) == ("s3://bucket", "a/clean.csv")
+    assert facets["documentation"]["description"] == "Cleaned."
+    assert facets["ownership"]["owners"] == [{"name": "text team"}]
+    for each in (parent, *facets.values()):
+        assert each["_producer"] == event["producer"]
+        assert re.fullmatch(r"https://openlineage\.io/spec/facets/1-0-1/\w+\.json#/\$defs/\w+", each["_schemaURL"])
+
+
+def test_an_open_lineage_event_of_an_event_from_outside_a_run() -> None:
+    """Without flow and task there are still a run, a job and a failure."""
+    bare = dict.fromkeys(("flow_run_id", "flow", "task_run_id", "task_run", "description", "owners"))
+    event: Any = event_of(EXPORTED | bare | {"succeeded": False, "inputs": []})
+    assert event["eventType"] == "FAIL"
+    assert event["run"] == {"runId": str(UUID(int=1))}
+    assert event["job"]["name"] == "unknown"
+    assert "facets" not in event["outputs"][0]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("s3://bucket/a/b.csv", ("s3://bucket", "a/b.csv")), ("postgres://db:5432/x.y.z", ("postgres://db:5432", "x.y.z")),
+     ("s3://bucket", ("s3://", "bucket")), ("s3://bucket/", ("s3://", "bucket/")), ("plain", ("prefect", "plain")),
+     ("file:///a/b", ("file://", "a/b"))],
+)  # fmt: skip
+def test_names_of_data_sets(key: str, expected: tuple[str, str]) -> None:
+    """A key is split where OpenLineage splits names, and neither part is ever empty."""
+    assert dataset(key) == dict(zip(("namespace", "name"), expected, strict=True))
+
+
+def ask(path: str, method: str = "GET", query: bytes = b"", **headers: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, headers and body of the gate's answer."""
+
+    async def run() -> tuple[int, dict[bytes, bytes], bytes]:
+        given = [(name.replace("_", "-").encode(), value) for name, value in headers.items()]
+        scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": given}
+        exchange = Exchange([{"type": "http.request", "body": b"", "more_body": False}])
+        await make_gate(Inner())(scope, exchange.receive, exchange.send)
+        start, body = exchange.sent
+        return start["status"], dict(start["headers"]), body["body"]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/api/lineage", "/api/lineage/asset", "/api/lineage/openlineage", "/api/lineage/"])
+def test_the_data_needs_a_credential(path: str) -> None:
+    """The graph, an asset and the export are refused without a key, as everything below /api."""
+    assert ask(path)[0] == 401
+    assert ask(path, authorization=b"Bearer wrong")[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "query", "status", "says"),
+    [
+        ("/api/lineage", "POST", b"", 405, "read only"),
+        ("/api/lineage", "GET", b"", 503, "did not answer"),
+        ("/api/lineage/else", "GET", b"", 404, "Not Found"),
+        ("/api/lineage/openlineage", "GET", b"after=-1", 422, '"after" must be a whole number'),
+        ("/api/lineage/openlineage", "GET", b"limit=x", 422, '"limit" must be a whole number'),
+        ("/api/lineage/openlineage", "GET", b"after=9999999999999999999", 422, '"after" must be a whole number'),
+        ("/api/lineage/asset", "GET", b"key=a&before=nan", 422, '"before" must be a time'),
+        ("/api/lineage/asset", "GET", b"key=a&before=1e300", 422, '"before" must be a time'),
+    ],
+)
+def test_wrong_questions_get_a_sentence(path: str, method: str, query: bytes, status: int, says: str) -> None:
+    """Whatever is asked for wrongly, or cannot be had, is answered with one sentence and never by Prefect."""
+    got, _, body = ask(path, method, query, authorization=b"Bearer good-key")
+    assert got == status
+    assert says in json.loads(body)["exception_message"]
+
+
+def test_every_file_of_the_page_is_open_and_keeps_to_itself() -> None:
+    """No credential is needed, no script of a page's own text may run, and nothing comes from another host."""
+    assert {"/lineage", "/lineage/", "/lineage/app.js", "/lineage/vendor/sigma.min.js"} <= pages.files().keys()
+    for path in pages.files():
+        status, headers, body = ask(path)
+        assert status == 200, path
+        assert headers[b"x-frame-options"] == b"DENY"
+        policy = headers[b"content-security-policy"].decode()
+        assert "script-src 'self';" in policy
+        assert "unsafe-eval" not in policy
+        packed = ask(path, accept_encoding=b"gzip, br")
+        assert gzip.decompress(packed[2]) == body
+        assert ask(path, if_none_match=headers[b"etag"])[::2] == (304, b"")
+        assert ask(path, "HEAD")[::2] == (200, b"")
+        if path.endswith((".html", "/lineage", "/")):
+            assert not re.search(rb"<script(?![^>]*src=)|\bon\w+=|https?:", body)
+    assert ask("/lineage/../gate.py")[0] == ask("/lineage/nothing")[0] == 200, (
+        "what we do not have is the UI's to answer"
+    )
+
+
+def test_the_kept_libraries_are_what_was_published() -> None:
+    """The files of sigma.js and graphology are the published ones, each with its licence beside it."""
+    note = (pages.FOLDER / "vendor" / "README.md").read_text()
+    scripts = sorted((pages.FOLDER / "vendor").glob("*.js"))
+    assert len(scripts) == 2
+    for script in scripts:
+        assert f"{script.name} | {hashlib.sha256(script.read_bytes()).hexdigest()}" in note.replace("`", "")
+        name = script.name.partition(".")[0]
+        assert "Permission is hereby granted" in (pages.FOLDER / "vendor" / f"{name}.LICENSE.txt").read_text()
