@@ -18,6 +18,7 @@ from ops import (
     login,
     migrate,
     redeploy,
+    restore,
     status,
     verify,
     verify_domain,
@@ -38,6 +39,7 @@ VERBS: dict[str, ModuleType] = {
     "login": login,
     "doctor": doctor,
     "status": status,
+    "restore": restore,
 }
 
 

@@ -20,7 +20,12 @@ from ops.migrate_exit_codes import NEW_BESIDE_OTHERS, OK, meaning
 from ops.runtime import Runtime
 
 # The image's own words for what went wrong stand in a line that begins so.
-_SENTENCE = "migrate: "
+_SENTENCE = "{}: "
+_DOING = {
+    "migrate": ("migrate database", "The running server was not touched."),
+    "snapshots": ("list the copies in the database", "Nothing was changed."),
+    "restore-snapshot": ("restore the database", "Nothing was changed."),
+}
 # A first migration needs about 250 MB; the machine lives for seconds and costs next to nothing.
 _MEMORY_MB = 1024
 
@@ -73,9 +78,9 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     return {"migrated": args.image}
 
 
-def failure(app: str, image: str, result: OneOffResult) -> str:
-    """Return the sentence for a migration that ended badly, and below it the end of its log."""
-    lines, said = [redacted(line) for line in result.log_tail], _said(result)
+def failure(app: str, image: str, result: OneOffResult, verb: str = "migrate") -> str:
+    """Return the sentence for a verb of the image that ended badly, and below it the end of its log."""
+    lines, said = [redacted(line) for line in result.log_tail], _said(result, verb)
     known = meaning(result.exit_code)
     cause, advice = known.cause, known.advice
     if result.oom_killed:
@@ -85,16 +90,18 @@ def failure(app: str, image: str, result: OneOffResult) -> str:
         advice = f"Read the log below, and check that {image} was built from docker/prefect."
     spoken = f"{cause}: {said}" if said else cause
     log = "".join(f"\n    {line}" for line in lines) or "\n    (no log lines could be read)"
+    doing, untouched = _DOING[verb]
     return (
-        f'could not migrate database of app "{app}": {spoken} (exit code {result.exit_code}). {advice} The running '
-        f"server was not touched.\nEnd of the migration's log:{log}"
+        f'could not {doing} of app "{app}": {spoken} (exit code {result.exit_code}). {advice} {untouched}'
+        f"\nEnd of the log of {verb}:{log}"
     )
 
 
-def _said(result: OneOffResult) -> str:
+def _said(result: OneOffResult, verb: str = "migrate") -> str:
     """Return the image's own sentence, without its full stop; empty when it said none."""
     lines = [redacted(line) for line in result.log_tail]
-    found = next((line.removeprefix(_SENTENCE) for line in reversed(lines) if line.startswith(_SENTENCE)), "")
+    mark = _SENTENCE.format(verb)
+    found = next((line.removeprefix(mark) for line in reversed(lines) if line.startswith(mark)), "")
     return found.rstrip(".")
 
 

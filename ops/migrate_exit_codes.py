@@ -1,4 +1,4 @@
-"""What the exit codes of the image's `migrate` mean, and what to do about each.
+"""What the exit codes of the image's verbs mean, and what to do about each.
 
 docker/prefect/prefect_server/exit_codes.py is the other end; a test keeps the two alike. The image says in its own
 words what it met; here stands what the person in front of `pulumi up` can do.
@@ -73,6 +73,8 @@ MEANINGS: Mapping[int, Meaning] = {
         "the copy of the schema that is made before an upgrade would not fit",
         "Raise database.sizeLimitMb if there is more room, or make a backup and set database.whenTooLarge: skip.",
     ),
+    24: Meaning("the copy of the schema cannot be used", "Take one of those that are there, or a backup."),
+    25: Meaning("a server still uses the database", "Stop what runs against this schema and run it again."),
 }
 
 

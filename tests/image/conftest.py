@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from sandbox.postgres import PostgresServer
-from tests.support.migration import Migrate
+from tests.support.migration import Migrate, name_of
+from tests.support.older_schema import make_older
 from tests.support.postgres import running_postgres
 from tests.support.prefect_server import Program, database_environment, hashed, run_verb, running
 
@@ -48,6 +49,14 @@ def migrated_database(postgres: PostgresServer, tmp_path_factory: pytest.TempPat
         return postgres.url(name)
 
     return make
+
+
+@pytest.fixture
+def older(postgres: PostgresServer, migrated_database: Callable[[], str]) -> str:
+    """The URL of a database with some history, one revision behind the image."""
+    url = migrated_database()
+    make_older(postgres, name_of(url))
+    return url
 
 
 @pytest.fixture

@@ -3,64 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import asyncpg  # type: ignore[import-untyped]
 import pytest
-from prefect_server import (  # type: ignore[import-not-found,unused-ignore]
-    database,
-    preflight,
-    schema,
-    schema_copy,
-    snapshots,
-)
+from prefect_server import database, schema  # type: ignore[import-not-found,unused-ignore]
 from prefect_server.exit_codes import VerbError  # type: ignore[import-not-found,unused-ignore]
-from prefect_server.settings import ServerSettings, read  # type: ignore[import-not-found,unused-ignore]
 
 from sandbox.postgres import PostgresServer
 from tests.support.migration import Migrate, name_of
-from tests.support.older_schema import COPIES, OLDER, digests, make_older
+from tests.support.older_schema import COPIES, OLDER, digests
 from tests.support.prefect_server import SOURCE, database_environment, plain_environment
+from tests.support.snapshots import (
+    COPY,
+    as_if_installed,
+    change_note,
+    definitions,
+    end_upgrades,
+    note_of,
+    settings_of,
+    take,
+)
 from toolchain.prefect_env import prefect_python
 
 pytestmark = pytest.mark.prefect
 
-COPY = "prefect_before_3_8_8"
 
-
-@pytest.fixture
-def older(postgres: PostgresServer, migrated_database: Callable[[], str]) -> str:
-    """The URL of a database with some history, one revision behind the image."""
-    url = migrated_database()
-    make_older(postgres, name_of(url))
-    return url
-
-
-def note_of(postgres: PostgresServer, url: str, copy: str = COPY) -> dict[str, object]:
-    """What the copy's comment says."""
-    said = postgres.execute(f"SELECT obj_description('{copy}'::regnamespace, 'pg_namespace')", name_of(url))
-    note = json.loads(said)
-    assert isinstance(note, dict)
-    return note
-
-
-def definitions(url: str, schema: str) -> schema_copy.Definitions:
-    """Everything that the schema's definitions consist of."""
-
-    async def read() -> schema_copy.Definitions:
-        connection = await asyncpg.connect(url)
-        try:
-            async with connection.transaction():
-                return await schema_copy.describe(connection, schema_copy.Place(schema=schema, trgm="extensions"))
-        finally:
-            await connection.close()
-
-    return asyncio.run(read())
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_if_installed(monkeypatch)
 
 
 def test_the_copy_is_whole(postgres: PostgresServer, older: str, migrate: Migrate) -> None:
@@ -84,62 +58,28 @@ def test_the_copy_is_whole(postgres: PostgresServer, older: str, migrate: Migrat
     assert (note["revision"], note["image"], note["finished"]) == (OLDER, "registry.fly.io/acme@sha256:0", True)
 
 
-@pytest.fixture
-def take(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Do what `migrate` does before it upgrades, in this process, and return what it said."""
-    package = next(prefect_python().parents[1].glob("lib/python3.*/site-packages/prefect"))
-    monkeypatch.setattr(preflight, "prefect_folder", lambda: package)
-    monkeypatch.setattr(snapshots, "version", lambda _: "3.8.8")
-
-    async def run(settings: ServerSettings) -> list[str]:
-        said: list[str] = []
-        async with database.connection(settings) as connection:
-            layout = await schema.inspect(connection, settings.schema)
-            await snapshots.take(connection, settings, layout, said.append)
-        return said
-
-    def taken(url: str, **environ: str) -> list[str]:
-        return asyncio.run(run(read(database_environment(url) | environ, needs_keys=False)))
-
-    return taken
-
-
-def upgraded(postgres: PostgresServer, url: str) -> None:
-    """Say in the copies' notes that their upgrade has ended well, as `migrate` does; the schema stays as it is."""
-    for copy in postgres.execute(COPIES, name_of(url)).splitlines():
-        change_note(postgres, url, copy, finished=True)
-
-
-def change_note(postgres: PostgresServer, url: str, copy: str = COPY, **changes: object) -> None:
-    """Change what the copy's comment says."""
-    note = json.dumps(note_of(postgres, url, copy) | changes)
-    postgres.execute(f"COMMENT ON SCHEMA {copy} IS '{note}'", name_of(url))
-
-
-def test_no_change_no_copy(
-    postgres: PostgresServer, migrated_database: Callable[[], str], take: Callable[..., list[str]]
-) -> None:
+def test_no_change_no_copy(postgres: PostgresServer, migrated_database: Callable[[], str]) -> None:
     """Nothing is copied where the schema is the image's already."""
     url = migrated_database()
     assert take(url) == []
     assert postgres.execute(COPIES, name_of(url)) == ""
 
 
-def test_only_the_newest_are_kept(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+def test_only_the_newest_are_kept(postgres: PostgresServer, older: str) -> None:
     """Each upgrade leaves a copy of its own, and the oldest ones go when there are more than the setting says."""
     for _ in range(3):
         take(older, PREFECT_FLY_KEEP_SNAPSHOTS="2")
-        upgraded(postgres, older)
+        end_upgrades(postgres, older)
     assert postgres.execute(COPIES, name_of(older)) == f"{COPY}_2\n{COPY}_3"
     assert "no copy of it is kept" in take(older, PREFECT_FLY_KEEP_SNAPSHOTS="0")[0]
     assert postgres.execute(COPIES, name_of(older)) == f"{COPY}_2\n{COPY}_3"
 
 
-def test_a_copy_is_no_other_prefect(older: str, take: Callable[..., list[str]]) -> None:
+def test_a_copy_is_no_other_prefect(older: str) -> None:
     """A new schema is said to stand beside other Prefects' schemas, not beside their copies."""
 
     async def others() -> list[str]:
-        async with database.connection(read(database_environment(older), needs_keys=False)) as connection:
+        async with database.connection(settings_of(older)) as connection:
             found: list[str] = await schema.other_prefects(connection, "other")
             return found
 
@@ -147,9 +87,7 @@ def test_a_copy_is_no_other_prefect(older: str, take: Callable[..., list[str]]) 
     assert asyncio.run(others()) == ["prefect"]
 
 
-def test_an_attempt_that_changed_nothing_is_replaced(
-    postgres: PostgresServer, older: str, take: Callable[..., list[str]]
-) -> None:
+def test_an_attempt_that_changed_nothing_is_replaced(postgres: PostgresServer, older: str) -> None:
     """The copy of an upgrade that failed at once makes place for one with what happened since."""
     take(older)
     postgres.execute("UPDATE prefect.flow SET name = 'later'", name_of(older))
@@ -159,9 +97,7 @@ def test_an_attempt_that_changed_nothing_is_replaced(
     assert renamed == "later"
 
 
-def test_an_interrupted_upgrade_keeps_the_first_copy(
-    postgres: PostgresServer, older: str, take: Callable[..., list[str]]
-) -> None:
+def test_an_interrupted_upgrade_keeps_the_first_copy(postgres: PostgresServer, older: str) -> None:
     """What a broken-off upgrade left half-way is not copied over the copy from before it began."""
     take(older)
     change_note(postgres, older, revision="9e9dadc36797")
@@ -169,7 +105,7 @@ def test_an_interrupted_upgrade_keeps_the_first_copy(
     assert postgres.execute(COPIES, name_of(older)) == COPY
 
 
-def test_too_large(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+def test_too_large(postgres: PostgresServer, older: str) -> None:
     """Without room the upgrade stops with 23, or goes on without a copy where that was allowed."""
     with pytest.raises(VerbError, match="of at most 10 MB are in use") as refused:
         take(older, PREFECT_FLY_DATABASE_LIMIT_MB="10")
@@ -179,11 +115,11 @@ def test_too_large(postgres: PostgresServer, older: str, take: Callable[..., lis
     assert postgres.execute(COPIES, name_of(older)) == ""
 
 
-def test_room_is_made_by_what_goes_anyway(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+def test_room_is_made_by_what_goes_anyway(postgres: PostgresServer, older: str) -> None:
     """A copy that the new one replaces goes first when both do not fit."""
     name = name_of(older)
     take(older, PREFECT_FLY_KEEP_SNAPSHOTS="1")
-    upgraded(postgres, older)
+    end_upgrades(postgres, older)
     used = int(postgres.execute("SELECT pg_database_size(current_database()) / 1048576", name))
     limit = str(int((used + 1) / 0.9) + 1)
     said = take(older, PREFECT_FLY_KEEP_SNAPSHOTS="1", PREFECT_FLY_DATABASE_LIMIT_MB=limit)
@@ -191,7 +127,7 @@ def test_room_is_made_by_what_goes_anyway(postgres: PostgresServer, older: str, 
     assert len(postgres.execute(COPIES, name).splitlines()) == 1
 
 
-def test_in_public_only_prefect_is_copied(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+def test_in_public_only_prefect_is_copied(postgres: PostgresServer, older: str) -> None:
     """Where Prefect shares `public`, the copy holds its tables and none of another application's."""
     name = name_of(older)
     postgres.execute("DROP SCHEMA public; ALTER SCHEMA prefect RENAME TO public", name)
@@ -202,9 +138,7 @@ def test_in_public_only_prefect_is_copied(postgres: PostgresServer, older: str, 
     assert digests(postgres, name, "public_before_3_8_8") == rows
 
 
-def test_what_somebody_else_put_there_is_named(
-    postgres: PostgresServer, older: str, take: Callable[..., list[str]]
-) -> None:
+def test_what_somebody_else_put_there_is_named(postgres: PostgresServer, older: str) -> None:
     """A view is not copied, is named, and stops nothing; a comment that only looks like a note is nobody's copy."""
     name = name_of(older)
     postgres.execute("CREATE VIEW prefect.mine AS SELECT name FROM prefect.flow", name)
@@ -212,7 +146,7 @@ def test_what_somebody_else_put_there_is_named(
     assert take(older)[0] == "not copied, because Prefect did not make it: relation mine"
 
 
-def test_missing_right_to_make_a_schema(postgres: PostgresServer, older: str, take: Callable[..., list[str]]) -> None:
+def test_missing_right_to_make_a_schema(postgres: PostgresServer, older: str) -> None:
     """A role that may not make schemas is 14, and the SQL given is enough."""
     name = name_of(older)
     postgres.execute(f"ALTER DATABASE {name} OWNER TO postgres", name)

@@ -5,15 +5,17 @@ The older release comes from `older.lock`, made as of September 2024 (docs/upgra
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
+from tests.support.migration import name_of
+from tests.support.older_schema import digests
 from tests.support.postgres import prefect_url
 from tests.support.prefect_server import (
     Program,
@@ -41,44 +43,75 @@ class OldHistory:
     python: Path
 
 
-@pytest.fixture
-def old_history(postgres: PostgresServer, fresh_database: str, tmp_path: Path) -> OldHistory:
-    """The older release knows no search_path, so the database gives it one while it is at work."""
-    name = urlsplit(fresh_database).path.removeprefix("/")
-    postgres.execute("CREATE SCHEMA prefect AUTHORIZATION prefect; CREATE EXTENSION pg_trgm SCHEMA extensions", name)
+def run_older_flow(postgres: PostgresServer, url: str, python: Path, home: Path) -> dict[str, object]:
+    """Run a flow on the older release's own server, which is given this database; return what the flow returned."""
+    name = name_of(url)
     postgres.execute(f"ALTER DATABASE {name} SET search_path = prefect, extensions")
-    python = prefect_python(HERE / "older.lock")
-    environ = plain_environment(tmp_path) | {
-        "PREFECT_HOME": str(tmp_path / "older"),
-        "PREFECT_API_DATABASE_CONNECTION_URL": prefect_url(fresh_database),
+    environ = plain_environment(home) | {
+        "PREFECT_HOME": str(home / "older"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": prefect_url(url),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "DO_NOT_TRACK": "1",
     }
     done = run_client(HERE / "clients" / "history.py", environ, python=python)
-    assert result_of(done) == {"result": [0, 2, 4]}
     postgres.execute(f"ALTER DATABASE {name} RESET search_path")
+    return result_of(done)
+
+
+@pytest.fixture
+def old_history(postgres: PostgresServer, fresh_database: str, tmp_path: Path) -> OldHistory:
+    """The older release knows no search_path, so the database gives it one while it is at work."""
+    name = name_of(fresh_database)
+    postgres.execute("CREATE SCHEMA prefect AUTHORIZATION prefect; CREATE EXTENSION pg_trgm SCHEMA extensions", name)
+    python = prefect_python(HERE / "older.lock")
+    assert run_older_flow(postgres, fresh_database, python, tmp_path) == {"result": [0, 2, 4]}
     return OldHistory(fresh_database, name, python)
 
 
 def test_upgrade_and_back(postgres: PostgresServer, old_history: OldHistory, tmp_path: Path) -> None:
-    """The runs survive the upgrade; the older image is refused on the way back with 17 and changes nothing."""
-    before = postgres.execute(RUNS, old_history.name)
-    assert before == "Completed|3"
-    upgraded = run_verb("migrate", tmp_path, database_environment(old_history.url))
+    """The runs survive the upgrade; the older image alone is refused with 17; put back, all rows are there.
+
+    Then the older release goes on, and the next upgrade keeps what it did. What came between is set aside.
+    """
+    name = old_history.name
+    rows = digests(postgres, name, "prefect")
+    assert postgres.execute(RUNS, name) == "Completed|3"
+    environ = database_environment(old_history.url) | {"PREFECT_FLY_IMAGE_BEFORE": "old@sha256:0"}
+    upgraded = run_verb("migrate", tmp_path, environ)
     assert upgraded.returncode == 0, upgraded.stdout
     assert "upgrading from 97429116795e" in upgraded.stdout
-    assert postgres.execute(RUNS, old_history.name) == before
-    revision = postgres.execute("SELECT version_num FROM prefect.alembic_version", old_history.name)
-    back = subprocess.run(
+    assert postgres.execute(RUNS, name) == "Completed|3"
+    refused = older_migrate(old_history, tmp_path)
+    assert refused.returncode == 17, refused.stdout + refused.stderr
+    assert "newer than this image (97429116795e)" in refused.stdout
+    postgres.execute("INSERT INTO prefect.flow (name) VALUES ('since-the-upgrade')", name)
+
+    listed = run_verb("snapshots", tmp_path, environ)
+    assert listed.returncode == 0, listed.stdout
+    first, last = listed.stdout.splitlines()
+    assert last == "snapshots: 1"
+    copy = json.loads(first.removeprefix("snapshot: "))
+    assert (copy["revision"], copy["image"], copy["upgrade_to"]) == ("97429116795e", "old@sha256:0", "3.8.8")
+    restored = run_verb("restore-snapshot", tmp_path, environ | {"PREFECT_FLY_SNAPSHOT": copy["name"]})
+    assert restored.returncode == 0, restored.stdout
+    assert digests(postgres, name, "prefect") == rows
+    assert run_older_flow(postgres, old_history.url, old_history.python, tmp_path) == {"result": [0, 2, 4]}
+    assert postgres.execute(RUNS, name) == "Completed|3\nCompleted|3"
+    assert run_verb("migrate", tmp_path, environ).returncode == 0
+    assert postgres.execute(RUNS, name) == "Completed|3\nCompleted|3"
+    aside = "SELECT count(*) FROM prefect_after_3_8_8.flow WHERE name = 'since-the-upgrade'"
+    assert postgres.execute(aside, name) == "1"
+
+
+def older_migrate(old_history: OldHistory, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run `migrate` of today's image with the older Prefect."""
+    return subprocess.run(
         [old_history.python, "-m", "prefect_server", "migrate"],
-        env=plain_environment(tmp_path) | database_environment(old_history.url),
+        env=plain_environment(home) | database_environment(old_history.url),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert back.returncode == 17, back.stdout + back.stderr
-    assert "newer than this image (97429116795e)" in back.stdout
-    assert postgres.execute("SELECT version_num FROM prefect.alembic_version", old_history.name) == revision
 
 
 def test_oldest_client(server: Program) -> None:

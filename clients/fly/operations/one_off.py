@@ -45,6 +45,7 @@ class OneOffRequest:
         min_secrets_version: version of the app's secrets that it has to see, 0 for any.
         memory_mb: of the machine; it is gone afterwards.
         timeout: seconds for the program, its start included.
+        reads_log: its log is wanted whatever its exit code.
     """
 
     app: str
@@ -58,6 +59,7 @@ class OneOffRequest:
     memory_mb: int = 1024
     swap_mb: int = 0
     timeout: float = 300.0
+    reads_log: bool = False
 
     @property
     def doing(self) -> str:
@@ -84,7 +86,7 @@ class OneOffRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class OneOffResult:
-    """How the program ended. `log_tail` is oldest first, and read only when it failed."""
+    """How the program ended. `log_tail` is oldest first, read when it failed or `reads_log`."""
 
     machine_id: str
     exit_code: int
@@ -110,7 +112,7 @@ def run_one_off(client: FlyClient, request: OneOffRequest) -> OneOffResult:
         with suppress(FlyError):
             destroy(client, request.app, machine)
         raise
-    log = _log_of(client, request, machine) if ended.exit_code else ()
+    log = _log_of(client, request, machine) if ended.exit_code or request.reads_log else ()
     return OneOffResult(machine_id=machine.id, exit_code=ended.exit_code, oom_killed=ended.oom_killed, log_tail=log)
 
 

@@ -1,4 +1,4 @@
-"""`python -m prefect_server serve | services | migrate`; the exit codes are in exit_codes.py."""
+"""`python -m prefect_server <verb>`, one of VERBS; the exit codes are in exit_codes.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 
-from prefect_server import launch, migrate
+from prefect_server import launch, migrate, restoring
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.settings import without_secrets
 
@@ -15,11 +15,13 @@ VERBS: dict[str, Callable[[Mapping[str, str]], int]] = {
     "serve": launch.serve,
     "services": launch.services,
     "migrate": migrate.migrate,
+    "snapshots": restoring.list_snapshots,
+    "restore-snapshot": restoring.restore_snapshot,
 }
 
 
 def main(argv: list[str]) -> int:
-    """Run one verb; a failure's sentence is the last line, on stdout for `migrate`, whose log is read by machines."""
+    """Run one verb; a failure's sentence is the last line, on stdout where machines read the log."""
     if len(argv) != 1 or argv[0] not in VERBS:
         sys.stderr.write(f"usage: prefect-server {' | '.join(VERBS)}\n")
         return ExitCode.BAD_SETTINGS
@@ -37,7 +39,7 @@ def main(argv: list[str]) -> int:
 
 def _end(verb: str, code: ExitCode, sentence: str) -> int:
     sys.stderr.flush()
-    stream = sys.stdout if verb == "migrate" else sys.stderr
+    stream = sys.stderr if verb in {"serve", "services"} else sys.stdout
     stream.write(f"{verb}: {' '.join(sentence.split())}\n")
     stream.flush()
     return code

@@ -34,6 +34,11 @@ DISTRIBUTED = {
 }
 
 
+def application_name(verb: str, schema: str) -> str:
+    """Return the name that a verb's sessions have in the database; Postgres cuts it after 63 characters."""
+    return f"prefect-fly-{verb} {schema}"[:63]
+
+
 def prefect_environment(
     settings: ServerSettings, *, search_path: str, auth_string: str, verb: str, scratch: Path
 ) -> dict[str, str]:
@@ -41,7 +46,7 @@ def prefect_environment(
     wanted = FIXED | {name: value for name, value in DEFAULTS.items() if not os.environ.get(name)}
     wanted |= {
         f"{CONNECT_ARGS}SEARCH_PATH": search_path,
-        f"{CONNECT_ARGS}APPLICATION_NAME": f"prefect-fly-{verb}",
+        f"{CONNECT_ARGS}APPLICATION_NAME": application_name(verb, settings.schema),
         "PREFECT_SERVER_API_AUTH_STRING": auth_string,
         "PREFECT_SERVER_API_HOST": settings.host,
         "PREFECT_SERVER_API_PORT": str(settings.port),

@@ -24,6 +24,8 @@ class ExitCode(IntEnum):
     PREFECT_2 = 21
     NEW_BESIDE_OTHERS = 22
     SNAPSHOT_TOO_LARGE = 23
+    NO_SNAPSHOT = 24
+    SERVER_RUNNING = 25
 
 
 class VerbError(Exception):

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,10 +19,10 @@ from prefect_server import database, own_tables, preflight, schema, snapshots
 from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.launch import load_prefect_settings, read_settings
+from prefect_server.long_verbs import say, take_lock, time_limit
 from prefect_server.schema import Layout, quote_name
 from prefect_server.settings import ServerSettings
 
-LOCK_PAUSE_SECONDS = 0.5
 EXTENSION = "pg_trgm"
 # Supabase keeps extensions here, and lets its roles create them here.
 EXTENSIONS_SCHEMA = "extensions"
@@ -37,55 +35,28 @@ def migrate(environ: Mapping[str, str]) -> int:
         VerbError: the database was left as it was, or at a revision from which a rerun goes on.
     """
     settings = read_settings(environ, needs_keys=False)
-    # A thread, because the migrations run in one that nothing in Python can interrupt. The session's end takes the
-    # unfinished statement and the lock with it.
-    watchdog = threading.Timer(settings.migrate_timeout, _give_up, [settings.migrate_timeout])
-    watchdog.daemon = True
-    watchdog.start()
-    try:
+    with time_limit(settings, "migrate"):
         return asyncio.run(_migrate(settings))
-    finally:
-        watchdog.cancel()
-
-
-def _give_up(seconds: float) -> None:
-    _say(f"migrate: could not finish within {seconds:.0f} s; run it again, it goes on where it stopped")
-    os._exit(ExitCode.TIMEOUT)
 
 
 async def _migrate(settings: ServerSettings) -> int:
     async with database.connection(settings) as lent:
-        await _take_lock(lent, settings.schema)
+        await take_lock(lent, settings.schema)
         before = await _prepare(lent, settings)
-        await snapshots.take(lent, settings, before, _say)
+        await snapshots.take(lent, settings, before, say)
         await _upgrade(settings, before)
         await _make_own_tables(lent, settings)
         after = await _verify(lent, settings)
         others = [] if before.has_tables else await schema.other_prefects(lent, settings.schema)
         await snapshots.finish(lent, settings.schema, str(after.revision))
-    _say(f'schema "{after.schema}" is at {after.revision}, search_path {after.search_path}')
+    say(f'schema "{after.schema}" is at {after.revision}, search_path {after.search_path}')
     if others:
-        _say(
+        say(
             f'migrate: schema "{after.schema}" is new and empty, and {" and ".join(others)} in the same database holds '
             "the tables of another Prefect, which were left as they are"
         )
         return ExitCode.NEW_BESIDE_OTHERS
     return ExitCode.OK
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-async def _take_lock(lent: Any, name: str) -> None:
-    """Wait for our turn; the lock goes with the session, so a killed migration never holds it."""
-    said = False
-    while not await lent.fetchval("SELECT pg_try_advisory_lock(hashtext('prefect-fly'), hashtext($1))", name):
-        if not said:
-            _say("another migration is running; waiting for it")
-            said = True
-        await asyncio.sleep(LOCK_PAUSE_SECONDS)
 
 
 async def _prepare(lent: Any, settings: ServerSettings) -> Layout:
@@ -100,7 +71,7 @@ async def _prepare(lent: Any, settings: ServerSettings) -> Layout:
     if layout.trgm is None:
         place = await _extension_schema(lent, settings.schema)
         await _run(lent, settings, f"CREATE EXTENSION {EXTENSION} SCHEMA {quote_name(place)}")
-        _say(f'created extension {EXTENSION} in schema "{place}"')
+        say(f'created extension {EXTENSION} in schema "{place}"')
     layout = await schema.inspect(lent, settings.schema)
     await _require_usable(lent, settings, layout)
     if not layout.has_version_table:
@@ -165,7 +136,7 @@ async def _create_schema(lent: Any, settings: ServerSettings, name: str) -> None
     if await lent.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", name):
         return
     await _run(lent, settings, f"CREATE SCHEMA {quote_name(name)}")
-    _say(f'created schema "{name}"')
+    say(f'created schema "{name}"')
 
 
 async def _make_own_tables(lent: Any, settings: ServerSettings) -> None:
@@ -176,7 +147,7 @@ async def _make_own_tables(lent: Any, settings: ServerSettings) -> None:
     """
     try:
         for step in await own_tables.bring_up(lent, settings.schema):
-            _say(f"made {step}")
+            say(f"made {step}")
     except asyncpg.InsufficientPrivilegeError as error:
         raise _missing_privilege(settings, *_grants(settings, own_tables.own_schema(settings.schema))) from error
     except asyncpg.PostgresError as error:
@@ -252,7 +223,7 @@ async def _upgrade(settings: ServerSettings, layout: Layout) -> None:
     load_prefect_settings()
     from prefect_server import prefect_database  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    _say(f"upgrading from {layout.revision or 'nothing'}")
+    say(f"upgrading from {layout.revision or 'nothing'}")
     try:
         await prefect_database.upgrade()
         # Here and once: API machines that start together on an empty database would fight over these rows.

@@ -28,12 +28,12 @@ _ALL = """
 SELECT nspname, obj_description(oid, 'pg_namespace') AS note FROM pg_namespace
 WHERE obj_description(oid, 'pg_namespace') LIKE '{%' || $1 || '%'
 """
-# A session of a client that is gone ends with its next look, and not with its statement's end.
-_SETTINGS = """
+SETTINGS = """
 SELECT set_config(name, value, true)
 FROM (VALUES ('statement_timeout', '0'), ('client_connection_check_interval', '2s')) AS wanted (name, value)
 JOIN pg_settings USING (name)
 """
+"""For a transaction that may take long. A session whose client is gone then ends soon, and not with its statement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class Snapshot:
         upgrade_to: the version of Prefect whose upgrade it was made before, or that it holds the tables of.
         head: the revision that the upgrade leads to.
         image: what ran with these tables, empty when that is not known.
+        leads_to: the image that ran before that one; only where a restore has set the tables aside.
         made_at: ISO 8601, by the database's clock.
         size: bytes.
         rows: table to number of rows.
@@ -61,6 +62,7 @@ class Snapshot:
     head: str
     image: str
     made_at: str
+    leads_to: str = ""
     size: int
     rows: Mapping[str, int]
     definitions: str
@@ -154,12 +156,14 @@ async def _take(
     remaining = await _make_room(connection, settings, source, outdated, say)
     if remaining is None:
         return
-    name = await free_name(connection, layout.schema, f"_before_{_words(version('prefect'))}", [e.name for e in again])
+    name = await free_name(
+        connection, layout.schema, f"_before_{in_a_name(version('prefect'))}", [e.name for e in again]
+    )
     for thing in await schema_copy.left_out(connection, source):
         say(f"not copied, because Prefect did not make it: {thing}")
     # One look at all tables, while the old server goes on; and all of it or nothing.
     async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(_SETTINGS)
+        await connection.execute(SETTINGS)
         for each in remaining:
             await drop(connection, each, say)
         target = Place(schema=name, trgm=layout.trgm)
@@ -248,5 +252,6 @@ async def now(connection: Any) -> str:
     return str(moment.isoformat())
 
 
-def _words(text: str) -> str:
+def in_a_name(text: str) -> str:
+    """Return a version as a part of a schema's name."""
     return "".join(char if char.isalnum() else "_" for char in text.lower())

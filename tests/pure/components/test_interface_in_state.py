@@ -60,6 +60,7 @@ VERBS_AND_FLAGS = {
     },
     "status": {"--watch", "--json"},
     "login": {"--login", "--new"},
+    "restore": {"--snapshot", "--image", "--list", "--timeout"},
 }
 VARIABLES = {
     "FLY_TOKEN": "FLY_API_TOKEN",

@@ -121,4 +121,6 @@ def test_exit_codes_stay_what_they_are() -> None:
         "PREFECT_2": 21,
         "NEW_BESIDE_OTHERS": 22,
         "SNAPSHOT_TOO_LARGE": 23,
+        "NO_SNAPSHOT": 24,
+        "SERVER_RUNNING": 25,
     }

@@ -34,7 +34,7 @@ def test_a_failure_says_cause_code_advice_and_shows_the_log() -> None:
     assert text == (
         'could not migrate database of app "captionacc-prefect": the database refused the user name or password: the '
         'password was refused (exit code 12). Set the right one with "pulumi config set --secret databaseUrl". The '
-        "running server was not touched.\nEnd of the migration's log:\n    starting\n    migrate: the password was "
+        "running server was not touched.\nEnd of the log of migrate:\n    starting\n    migrate: the password was "
         "refused."
     )
 

@@ -43,7 +43,11 @@ class Verbs:
 
     def run(self, *argv: str) -> dict[str, Any] | None:
         """Run a verb; return its report, or None and keep what it wrote as `failure`. `progress` is for people."""
-        code = program.main([*argv, "--endpoints", "sandbox"])
+        return self.run_of_stack(*argv, "--endpoints", "sandbox")
+
+    def run_of_stack(self, *argv: str) -> dict[str, Any] | None:
+        """Run a verb to which the stack states the world."""
+        code = program.main(argv)
         written = self.capture.readouterr()
         self.progress = written.err
         self.failure = "" if code == 0 else written.err + written.out
