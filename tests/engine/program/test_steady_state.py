@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from proof.graph import drawn
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
 
 pytestmark = pytest.mark.engine
+PAGE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 
 def test_a_refreshed_up_that_finds_nothing_costs_thirteen_calls_at_most(deployment: Deployment) -> None:
-    """The default stack, all APIs together; on Fly seven and one for each machine. Not one of them changes anything."""
+    """The default stack, all APIs together; on Fly seven and one for each machine. Not one of them changes anything.
+
+    Its graph is the one that docs/architecture.md shows.
+    """
     deployment.engine.up()
     seen = len(deployment.sandbox.journal())
     assert deployment.engine.up(refresh=True) == {}
@@ -21,6 +27,8 @@ def test_a_refreshed_up_that_finds_nothing_costs_thirteen_calls_at_most(deployme
     services = Counter(call["service"] for call in calls)
     assert services["fly"] <= 7 + 1, calls
     assert services.total() <= 13, calls
+    # Here, because it is the default stack; `python -m proof.graph` draws it.
+    assert f"```mermaid\n{drawn(deployment.engine.resources())}\n```" in PAGE.read_text(encoding="utf-8")
     # It did look: an up that asks nobody would be cheap as well.
     assert {"fly", "github", "betterstack"} <= set(services)
     assert {(call["method"], call["status"]) for call in calls} == {("GET", 200)}

@@ -34,7 +34,7 @@ def test_every_rule_says_what_and_what_to_do_and_is_tested() -> None:
     tested = (MONITORING / "alerts.test.yml").read_text()
     for rule in rules:
         assert rule["labels"]["severity"] in {"critical", "warning"}
-        assert set(rule["annotations"]) == {"summary", "action"}
+        assert set(rule["annotations"]) == {"summary", "action", "runbook"}
         assert rule["alert"] in tested
     assert len(rules) >= 13
 
