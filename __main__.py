@@ -18,7 +18,7 @@ signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 settings = load()
 keys = server = monitor = wiring = None
 
-if settings.orchestrator.connected:
+if settings.orchestrator.connected and not settings.private:
     require_environment(settings.world, settings.github_repository, settings.github.environment)
 
 if settings.fly is not None:

@@ -28,7 +28,7 @@ The orchestrator `{orchestrator}` uses the workspace at {api_url}.
 _SERVER_README = """\
 # Prefect server, stack {stack}
 
-UI: {url} (log in with `pulumi stack output --show-secrets uiLogin`)
+UI: {ui} (log in with `pulumi stack output --show-secrets uiLogin`)
 API: {api_url}
 Orchestrator: `{orchestrator}` ({connected})
 Cost: {cost}
@@ -64,7 +64,9 @@ def export(
 
 def _export_server(settings: Settings, keys: ApiKeys, server: PrefectServer) -> None:
     pulumi.export("serverUrl", settings.server_url)
-    pulumi.export("uiUrl", f"{settings.server_url}/")
+    pulumi.export("uiUrl", _ui_url(settings))
+    if settings.fly and settings.fly.private:
+        pulumi.export("proxyCommand", settings.fly.proxy_command)
     if settings.fly and settings.fly.domain:
         _export_domain(settings.fly, settings.fly.domain, server)
     kept = {login.name: keys.credential(login.name) for login in settings.logins if not login.sha256}
@@ -110,7 +112,12 @@ def logins_table(settings: Settings) -> str:
     lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
     ]
-    return "\n".join([f"{settings.server_url}/", *lines])
+    return "\n".join([_ui_url(settings), *lines])
+
+
+def _ui_url(settings: Settings) -> str:
+    # Where people find a private server while the proxy command runs; its own address leads nowhere on their machines.
+    return "http://localhost:4200/" if settings.private else f"{settings.server_url}/"
 
 
 def _cost(settings: Settings) -> float | None:
@@ -128,6 +135,9 @@ def _next_steps(settings: Settings) -> list[str]:
     if settings.fly and settings.fly.domain and not settings.fly.use_domain:
         steps.append("pulumi stack output dnsRecords: add these at the DNS provider of the domain")
         steps.append("pulumi config set --path prefect-fly:fly.useDomain true, then pulumi up")
+    if settings.fly and settings.fly.private:
+        steps.append(f"{settings.fly.proxy_command}: then the UI is at http://localhost:4200/")
+        steps.append("no GitHub secrets: GitHub's runners cannot reach a private server")
     if not settings.orchestrator.connected:
         steps.append("pulumi config set --path prefect-fly:orchestrator.connected true, then pulumi up")
     return steps
@@ -138,7 +148,11 @@ def readme(settings: Settings, cost: float | None) -> str:
     template = _CLOUD_README if settings.mode == "cloud" else _SERVER_README
     return template.format(
         stack=settings.stack,
-        url=settings.server_url,
+        ui=(
+            f"{_ui_url(settings)} while `{settings.fly.proxy_command}` runs"
+            if settings.fly and settings.fly.private
+            else settings.server_url
+        ),
         api_url=settings.api_url,
         orchestrator=settings.orchestrator.app,
         connected="connected" if settings.orchestrator.connected else "detached",

@@ -1,7 +1,7 @@
-"""A Fly app, its public addresses, and the certificate of a name of one's own.
+"""A Fly app, its addresses, and the certificate of a name of one's own.
 
-Owns the app, a shared IPv4 and an IPv6 address, and the certificate. Does not own the name's DNS, nor machines or
-secrets: these have components of their own, because image, secrets and migration come between the app and its machines.
+Owns the app, a shared IPv4 and an IPv6 address or a private one, and the certificate. Does not own the name's DNS, nor
+machines or secrets: these have components of their own, because image, secrets and migration come in between.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from providers.fly_app import App
 from providers.fly_certificate import Certificate
 from providers.fly_ip_address import IpAddress
 
-_ADDRESS_KINDS = ("shared_v4", "v6")
+_PUBLIC_KINDS, _PRIVATE_KINDS = ("shared_v4", "v6"), ("private_v6",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class FlyAppArgs:
         owner: the stack's mark.
         others: existing apps that the stack changes as well, looked at before this one is made.
         domain: name of one's own; None for none.
+        private: an address inside the organisation's network instead of public ones.
     """
 
     world: World
@@ -40,10 +41,11 @@ class FlyAppArgs:
     owner: str
     others: Sequence[str] = ()
     domain: str | None = None
+    private: bool = False
 
 
 class FlyApp(pulumi.ComponentResource):
-    """An app named like the component, reachable from outside."""
+    """An app named like the component, reachable from outside unless it is private."""
 
     app: pulumi.Output[str]
     app_id: pulumi.Output[str]
@@ -73,7 +75,7 @@ class FlyApp(pulumi.ComponentResource):
                 kind=kind,
                 opts=inside,
             )
-            for kind in _ADDRESS_KINDS
+            for kind in (_PRIVATE_KINDS if args.private else _PUBLIC_KINDS)
         ]
         self.certificate = _certificate(name, args, app, child_options(self, opts, after=addresses, replace_with=[app]))
         self.app, self.app_id = app.name, app.app_id

@@ -33,6 +33,7 @@ class MachineSettings:
         retention: how long history is kept.
         separate_services: the background services run on a machine of their own.
         connections: how many database connections each process may hold.
+        private: reached through Flycast, which knows no HTTPS.
     """
 
     vm: VmSettings
@@ -41,6 +42,7 @@ class MachineSettings:
     retention: RetentionSettings
     separate_services: bool
     connections: ConnectionBudget | None
+    private: bool = False
 
 
 def database_environment(database: DatabaseSettings) -> dict[str, str]:
@@ -87,7 +89,7 @@ def api_machine(settings: MachineSettings, image: str) -> dict[str, Any]:
     """The configuration of a machine that serves the API and the UI."""
     return {
         **_machine(settings, image, group="app", command="serve"),
-        "services": [_http_service()],
+        "services": [_http_service(private=settings.private)],
     }
 
 
@@ -120,7 +122,7 @@ def _machine(settings: MachineSettings, image: str, *, group: str, command: str)
     }
 
 
-def _http_service() -> dict[str, Any]:
+def _http_service(*, private: bool) -> dict[str, Any]:
     return {
         "protocol": "tcp",
         "internal_port": HTTP_PORT,
@@ -128,7 +130,8 @@ def _http_service() -> dict[str, Any]:
         "autostart": True,
         "min_machines_running": 1,
         "ports": [
-            {"port": 80, "handlers": ["http"], "force_https": True},
+            {"port": 80, "handlers": ["http"], "force_https": not private},
+            # Also where it is private: until everybody has moved, a server that was public is used at its old address.
             {"port": 443, "handlers": ["tls", "http"]},
         ],
         "checks": [{"type": "http", "method": "GET", "path": "/api/ready", **_PACE}],

@@ -62,6 +62,7 @@ class OwnServer:
         key_name: name of the key that the orchestrator uses.
         credential: `name:key` that may read the server's counters.
         verified: the server's own verification.
+        reach: `machine` when only its own machines reach it.
     """
 
     url: str
@@ -69,6 +70,7 @@ class OwnServer:
     key_name: str
     credential: pulumi.Output[str]
     verified: pulumi.CustomResource
+    reach: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,7 @@ def _verify_flags(args: OrchestratorRedeployArgs, since: pulumi.Output[str]) -> 
         "since": since,
         "timeout": args.healthy_timeout,
         "client-version": deployment.orchestrator.client_version if server else None,
+        "reach": server.reach if server else None,
         "old-client": "warn" if server and deployment.orchestrator.allow_old_client else None,
     }
 

@@ -67,7 +67,7 @@ class OrchestratorWiringArgs:
         owner: the stack's mark.
         fly_org: organisation of the orchestrator's app; lets a 404 prove that it is gone. None: not known.
         orchestrator: what the orchestrator is given.
-        github: what the repository is given.
+        github: what the repository is given; None for nothing.
         server: our own server; None with Prefect Cloud.
         healthy_timeout: seconds the orchestrator may take to say that it is healthy.
         waits_for: what destroy may touch only after the orchestrator let go.
@@ -77,7 +77,7 @@ class OrchestratorWiringArgs:
     owner: str
     fly_org: str | None
     orchestrator: Connection
-    github: Connection
+    github: Connection | None
     server: OwnServer | None
     healthy_timeout: int
     waits_for: Sequence[pulumi.Resource] = ()
@@ -106,7 +106,7 @@ class OrchestratorWiring(pulumi.ComponentResource):
         )
         above = child_options(self, opts, after=[bookend])
         secrets = FlySecrets(name, _secrets_args(args), above)
-        github = _github_secrets(args, above)
+        github = _github_secrets(args, args.github, above) if args.github else None
         redeploy = OrchestratorRedeploy(
             name,
             OrchestratorRedeployArgs(
@@ -115,7 +115,7 @@ class OrchestratorWiring(pulumi.ComponentResource):
                 server=args.server,
                 healthy_timeout=args.healthy_timeout,
             ),
-            child_options(self, opts, after=[*secrets.waits_for, *github.waits_for]),
+            child_options(self, opts, after=[*secrets.waits_for, *(github.waits_for if github else [])]),
         )
         self.run_url = redeploy.run_url
         self.register_outputs({"runUrl": self.run_url})
@@ -138,7 +138,9 @@ def _secrets_args(args: OrchestratorWiringArgs) -> FlySecretsArgs:
     )
 
 
-def _github_secrets(args: OrchestratorWiringArgs, opts: pulumi.ResourceOptions) -> GitHubSecrets:
+def _github_secrets(
+    args: OrchestratorWiringArgs, connection: Connection, opts: pulumi.ResourceOptions
+) -> GitHubSecrets:
     github = args.deployment.github
     # Not the repository's name: after a rename the old name's secrets would be deleted behind the new one's, and both
     # names lead to one repository.
@@ -147,7 +149,7 @@ def _github_secrets(args: OrchestratorWiringArgs, opts: pulumi.ResourceOptions) 
         owner=args.deployment.github_owner,
         repository=github.repository,
         environment=github.environment,
-        values=args.github.values,
-        absent=args.github.absent,
+        values=connection.values,
+        absent=connection.absent,
     )
     return GitHubSecrets(target, secrets, opts)

@@ -114,6 +114,7 @@ def _app_args(args: PrefectServerArgs) -> FlyAppArgs:
         owner=args.owner,
         others=args.other_apps,
         domain=args.fly.domain,
+        private=args.fly.private,
     )
 
 
@@ -231,6 +232,7 @@ def _verify(
                 "server-app": app.app,
                 "accepted-keys": ",".join(args.keys.names),
                 "timeout": args.timeouts.healthy,
+                "reach": args.fly.reach,
             },
             environment={VERIFY_KEY: args.keys.credential(VERIFY)},
             triggers=[machines.revisions, url],

@@ -19,8 +19,10 @@ from settings.groups import FlySettings
 
 def api_keys(settings: Settings, fly: FlySettings) -> ApiKeys:
     """Make one key for each consumer and each person."""
+    # GitHub's runners do not reach a private server: they are given nothing, so there is no key of theirs either.
+    usual = [name for name in CONSUMERS if name != GITHUB or not fly.private]
     args = ApiKeysArgs(
-        consumers=(*CONSUMERS, *(login.name for login in settings.logins)),
+        consumers=(*usual, *(login.name for login in settings.logins)),
         current=settings.keys.current,
         accepted=settings.keys.accepted,
         limits=_limits(settings),
@@ -56,6 +58,7 @@ def machine_settings(settings: Settings, fly: FlySettings) -> MachineSettings:
         retention=settings.retention,
         separate_services=settings.services.separate,
         connections=settings.connections,
+        private=fly.private,
     )
 
 
@@ -93,10 +96,9 @@ def wiring_args(
 ) -> OrchestratorWiringArgs:
     """Return the inputs of the wiring, to our own server or to Prefect Cloud."""
     if keys and server:
-        orchestrator, github = (
-            Connection.to_own_server(settings.api_url, keys, consumer, settings.orchestrator.client_version)
-            for consumer in (ORCHESTRATOR, GITHUB)
-        )
+        version = settings.orchestrator.client_version
+        orchestrator = Connection.to_own_server(settings.api_url, keys, ORCHESTRATOR, version)
+        github = None if settings.private else Connection.to_own_server(settings.api_url, keys, GITHUB, version)
     else:
         orchestrator = github = Connection.to_cloud(settings.api_url, settings.cloud_api_key)
     return OrchestratorWiringArgs(
@@ -126,4 +128,5 @@ def _own_server(settings: Settings, keys: ApiKeys | None, server: PrefectServer 
         key_name=keys.current_name(ORCHESTRATOR),
         credential=server.verify_credential,
         verified=server.verified,
+        reach=settings.fly.reach,
     )

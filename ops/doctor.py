@@ -16,13 +16,15 @@ from clients.client_versions import Fit, fit_of, verdict
 from clients.endpoints import WrongWorldError
 from clients.errors import ApiError
 from clients.fly import FlyClient
+from clients.fly.addresses import Kind
 from clients.fly.errors import FlyNotFoundError
 from clients.github import GitHubClient
 from clients.names import BETTER_STACK_TOKEN, FLY_TOKEN, GITHUB_TOKEN, OWNER_PREFIX, VERIFY_KEY, WIRED
-from clients.prefect import Credential, PrefectClient, PrefectUnreachableError
+from clients.prefect import Credential, PrefectUnreachableError
 from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
+from ops.reaching import MACHINE, add_reach, prefect_client
 from ops.runtime import Runtime
 from ops.stack_settings import Options, add_stack, from_stack
 from ops.verify_domain import what_lacks
@@ -49,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--health-url", help="the orchestrator's health endpoint")
     arguments.server_app(parser, required=False)
     arguments.server_url(parser, required=False)
+    add_reach(parser, of_stack=True)
     parser.add_argument("--domain", help="the server's name of one's own")
     parser.add_argument("--repository", help="owner/name")
     parser.add_argument("--workflow", help="the workflow's file name")
@@ -111,7 +114,7 @@ def _fly(found: Options, rt: Runtime) -> list[Finding]:
     if found.get("orchestrator_app"):
         findings += _orchestrator_app(fly, found.get("orchestrator_app"))
     if found.get("server_app"):
-        findings.append(_server_app(fly, found.get("server_app")))
+        findings += _server_app(fly, found.get("server_app"), private=found.get("reach") == MACHINE)
     return findings
 
 
@@ -137,12 +140,18 @@ def _orchestrator_app(fly: FlyClient, name: str) -> list[Finding]:
     return findings
 
 
-def _server_app(fly: FlyClient, name: str) -> Finding:
+def _server_app(fly: FlyClient, name: str, *, private: bool) -> list[Finding]:
     try:
         app = fly.apps.get(name)
     except FlyNotFoundError:
-        return Finding(f"app {name}", "ok", "does not exist yet; up creates it")
-    return Finding(f"app {name}", "ok", f"{app.status} in organization {app.org}")
+        return [Finding(f"app {name}", "ok", "does not exist yet; up creates it")]
+    findings = [Finding(f"app {name}", "ok", f"{app.status} in organization {app.org}")]
+    public = [each.ip for each in fly.addresses.list(name) if not each.is_of(Kind.PRIVATE_V6)] if private else []
+    if public:
+        commands = " and ".join(f'"fly ips release {ip} -a {name}"' for ip in public)
+        text = f"the stack states fly.private: true, and the app has a public address: remove it with {commands}"
+        findings.append(Finding(f"addresses of {name}", "problem", text))
+    return findings
 
 
 def _domain(found: Options, rt: Runtime) -> list[Finding]:
@@ -219,7 +228,7 @@ def _server(found: Options, rt: Runtime) -> list[Finding]:
     url = found.get("server_url")
     if not url:
         return [Finding("server", "note", "not asked; give --server-url, or --stack with the stack's name")]
-    server = PrefectClient.at(url, rt.world)
+    server = prefect_client(url, found.get("reach"), found.get("server_app"), rt)
     try:
         server.ready()
     except PrefectUnreachableError as silence:

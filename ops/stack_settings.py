@@ -136,6 +136,7 @@ def flags_from(draft: Draft) -> dict[str, str]:
         "org": fly.org if fly else "",
         "server_app": fly.app if fly else "",
         "server_url": fly.server_url if fly else "",
+        "reach": (fly.reach or "") if fly else "",
         "domain": (fly.domain or "") if fly else "",
         "orchestrator_app": orchestrator.app,
         "health_url": orchestrator.health_url,

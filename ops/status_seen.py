@@ -20,6 +20,7 @@ from clients.prefect import (
     ServerStatus,
 )
 from ops.errors import OpsError
+from ops.reaching import prefect_client
 from ops.runtime import Runtime
 from ops.status_stack import StatedStack
 from ops.verify_server import credential_from
@@ -41,8 +42,8 @@ class Seen:
 
     @cached_property
     def server(self) -> PrefectClient:
-        """The server at its public address."""
-        return PrefectClient.at(self.stack.server_url, self.rt.world)
+        """The server at its address."""
+        return prefect_client(self.stack.server_url, self.stack.reach, self.stack.server_app, self.rt)
 
     @property
     def machines(self) -> tuple[Machine, ...]:

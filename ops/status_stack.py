@@ -17,6 +17,7 @@ class StatedStack:
 
     Attributes:
         server_url: empty with mode: cloud, as server_app is.
+        reach: `machine` when only the server's own machines reach it.
         monitor_url: what Better Stack polls, empty when it does not.
         connected: false when the orchestrator is detached on purpose.
     """
@@ -34,6 +35,7 @@ class StatedStack:
     repository: str
     workflow: str
     ref: str
+    reach: str
     monitor_url: str
 
     @classmethod
@@ -68,5 +70,6 @@ class StatedStack:
             repository=flags.get("repository", ""),
             workflow=flags["workflow"],
             ref=draft.get(GithubSettings).ref,
+            reach=flags.get("reach", ""),
             monitor_url=f"{server_url}{uptime.path}" if server_url and uptime.enabled else "",
         )

@@ -24,6 +24,7 @@ from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint, Reading
 from ops.outdated_machines import Rollout, rollout
+from ops.reaching import add_reach, prefect_client
 from ops.runtime import Runtime
 from ops.verify_server import credential_from
 
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", default="orchestrator", help="name of the key that the orchestrator uses")
     parser.add_argument("--since", type=float, default=0.0, metavar="UNIX", help="when the redeploy began")
     arguments.timeout(parser, 300)
+    add_reach(parser)
     parser.add_argument(
         "--client-version", default="", help="the orchestrator's Prefect client, as the stack states it"
     )
@@ -110,7 +112,7 @@ class KeyUsage:
             raise OpsError(
                 'could not run verb "verify": --mode self-hosted needs --server-url and --server-app. Give both.'
             )
-        server = PrefectClient.at(args.server_url, rt.world)
+        server = prefect_client(args.server_url, args.reach, args.server_app, rt)
         return cls(fly, server, credential_from(rt), app=args.server_app, key=args.key, since=args.since)
 
     def missing(self, updated_at: float = 0.0) -> str:

@@ -17,6 +17,7 @@ from clients.prefect import (
 )
 from ops import arguments
 from ops.errors import OpsError
+from ops.reaching import add_reach, prefect_client
 from ops.runtime import Runtime
 
 
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.server_app(parser)
     parser.add_argument("--accepted-keys", default="", help="names of the keys that each machine has to accept")
     arguments.timeout(parser, 180)
+    add_reach(parser)
 
 
 def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     Raises:
         OpsError: it does not hold in time, or the server is open to anybody.
     """
-    server = PrefectClient.at(args.server_url, rt.world)
+    server = prefect_client(args.server_url, args.reach, args.server_app, rt)
     credential = credential_from(rt)
     problem = ""
     for left in rt.until(args.timeout):

@@ -1,4 +1,4 @@
-"""fly:IpAddress — one public address of an app: a shared IPv4 or an IPv6, both free of charge.
+"""fly:IpAddress — one address of an app: a shared IPv4 or an IPv6, both free of charge, or a private IPv6 (Flycast).
 
 Owns the address of its kind; an app has at most one of each from this project, so create takes the one that is there.
 """
@@ -35,11 +35,11 @@ class FlyIpAddressProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
-        """Refuse what is missing, and kinds that cost money or are private."""
+        """Refuse what is missing, and kinds that cost money."""
         failures = require(news, {"app": str, "kind": str, "endpoints": str})
         kind = news.get("kind")
         if not unknown(kind) and kind not in set(Kind):
-            failures.append(CheckFailure("kind", f'could not use kind "{kind}": it is neither shared_v4 nor v6'))
+            failures.append(CheckFailure("kind", f'could not use kind "{kind}": it is none of {", ".join(Kind)}'))
         return CheckResult(news, failures)
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
@@ -80,12 +80,12 @@ class FlyIpAddressProvider(ResourceProvider):
 
 
 class IpAddress(Resource, module="fly", name="IpAddress"):
-    """A public address.
+    """An address.
 
     Args:
         resource_name: logical name; carries app and kind.
         app: the app's name.
-        kind: shared_v4 or v6.
+        kind: shared_v4, v6 or private_v6.
         endpoints: real or sandbox.
         opts: as usual.
     """

@@ -90,6 +90,11 @@ class Settings:
         return f"{self.fly.server_url}/api" if self.fly else (self.cloud.api_url or "").rstrip("/")
 
     @property
+    def private(self) -> bool:
+        """Whether the server is reached inside the Fly organisation's network alone; false with Prefect Cloud."""
+        return self.fly is not None and self.fly.private
+
+    @property
     def github_repository(self) -> str:
         """The repository with its owner, as owner/name."""
         return f"{self.github_owner}/{self.github.repository}"

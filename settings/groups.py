@@ -58,10 +58,28 @@ class FlySettings(Group):
     )
     domain_url_template: str = setting("https://{domain}", doc="address of the server at fly.domain", pattern=URL)
 
+    private: bool = setting(
+        False, doc="no public address: the server is reached inside the organisation's network alone (Flycast)"
+    )
+    private_url_template: str = setting(
+        "http://{app}.flycast", doc="address of the server in that network, with fly.private", pattern=URL
+    )
+
     @property
     def app_url(self) -> str:
         """The address that Fly gives the app, without a trailing slash."""
-        return self.url_template.replace("{app}", self.app).rstrip("/")
+        template = self.private_url_template if self.private else self.url_template
+        return template.replace("{app}", self.app).rstrip("/")
+
+    @property
+    def reach(self) -> str | None:
+        """How verbs reach a private server: through one of its machines; None for a public one."""
+        return "machine" if self.private else None
+
+    @property
+    def proxy_command(self) -> str:
+        """What brings a private server to http://localhost:4200; empty for a public one."""
+        return f"fly proxy 4200:80 {self.app}.flycast -a {self.app}" if self.private else ""
 
     @property
     def domain_url(self) -> str:

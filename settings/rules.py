@@ -185,7 +185,21 @@ def _cloud_address(draft: Draft, problems: Problems) -> None:
 
 
 def _server_address(draft: Draft, problems: Problems) -> None:
-    _belongs(draft, problems, "fly.urlTemplate", draft.get(FlySettings).app_url)
+    fly = draft.get(FlySettings)
+    _belongs(draft, problems, "fly.privateUrlTemplate" if fly.private else "fly.urlTemplate", fly.app_url)
+
+
+def _private(draft: Draft, problems: Problems) -> None:
+    fly = draft.get(FlySettings)
+    if not fly.private:
+        return
+    if fly.domain:
+        problems.add("fly.domain", "a private server has no public address that a name could lead to: leave it out")
+    if draft.get(UptimeSettings).enabled:
+        problems.add(
+            "uptime.enabled",
+            "Better Stack cannot reach a private server: set it to false, and watch the metrics (docs/monitoring.md)",
+        )
 
 
 def _domain(draft: Draft, problems: Problems) -> None:
@@ -276,5 +290,6 @@ _SELF_HOSTED: tuple[Rule, ...] = (
     _client,
     _server_address,
     _domain,
+    _private,
     _registry_address,
 )

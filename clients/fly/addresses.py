@@ -12,10 +12,11 @@ from clients.transport import Call
 
 
 class Kind(StrEnum):
-    """The kinds of address that this project uses; both are free of charge."""
+    """The kinds of address that this project uses: the public ones are free of charge, the private one is Flycast's."""
 
     SHARED_V4 = "shared_v4"
     V6 = "v6"
+    PRIVATE_V6 = "private_v6"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Address:
         return cls(ip=identity(entry, "ip"), shared=bool(entry.get("shared")))
 
     def is_of(self, kind: Kind) -> bool:
-        """Tell whether this is a public address of `kind`. Fly's private addresses (fdaa:…) are not."""
+        """Tell whether this is an address of `kind`; Fly's private addresses are fdaa:…."""
         try:
             parsed = ipaddress.ip_address(self.ip)
         except ValueError:
@@ -44,7 +45,8 @@ class Address:
         if kind is Kind.SHARED_V4:
             return parsed.version == 4 and self.shared
         # `is_private` would also catch documentation ranges, which emulators hand out.
-        return parsed.version == 6 and parsed not in ipaddress.ip_network("fc00::/7")
+        private = parsed in ipaddress.ip_network("fc00::/7")
+        return parsed.version == 6 and private is (kind is Kind.PRIVATE_V6)
 
 
 class Addresses:

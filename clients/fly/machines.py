@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from clients.fly.errors import FlyTransientError
@@ -15,6 +16,15 @@ GET_RATE, GET_BURST = 5.0, 9
 """For reading one machine: calls a second, and how many at once. Fly allows 5 and 10, see `client.RATE`."""
 
 LEASE_HEADER = "fly-machine-lease-nonce"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a command in a machine ended, and what it wrote."""
+
+    exit_code: int
+    stdout: str = field(repr=False)
+    stderr: str = field(repr=False)
 
 
 class Machines:
@@ -148,6 +158,36 @@ class Machines:
                 idempotent=True,
                 pace=f"destroy:{machine.id}",
             ),
+        )
+
+    def run(self, app: str, machine: Machine, command: Sequence[str], *, stdin: str = "", seconds: int) -> Execution:
+        """Run a command in a started machine, beside its program, and return how it ended.
+
+        Args:
+            app: its app.
+            machine: the machine.
+            command: the words of the command.
+            stdin: what it reads; a secret belongs here and not into the words.
+            seconds: that it may take.
+
+        Raises:
+            FlyConflictError: the machine is not running.
+        """
+        reply = self._wire.send(
+            f'run a command in machine "{machine.name}" of app "{app}"',
+            Call(
+                method="POST",
+                path=path("apps", app, "machines", machine.id, "exec"),
+                json={"command": list(command), "stdin": stdin, "timeout": seconds},
+                read_timeout=seconds + 15.0,
+                pace=f"exec:{machine.id}",
+            ),
+        )
+        body = record(reply.json())
+        return Execution(
+            exit_code=int(body.get("exit_code") or 0),
+            stdout=str(body.get("stdout") or ""),
+            stderr=str(body.get("stderr") or ""),
         )
 
     def set_metadata(self, app: str, machine: Machine, metadata: Mapping[str, str]) -> None:

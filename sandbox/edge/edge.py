@@ -165,6 +165,8 @@ class Edge:
         self, app: str, request: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         route = self._directory(app)
+        if route.private and route.force_https:
+            return await answer(writer, "301 Moved Permanently", "force_https: no HTTPS in the private network")
         request_id = f"01{randomness.token_hex(12).upper()}-{route.region}"
         candidates = self._candidates(app, route, request.get("fly-force-instance-id"))
         if not candidates:

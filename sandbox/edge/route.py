@@ -24,9 +24,11 @@ class Route:
         backends: its started machines that are not cordoned.
         force_https: whether plain HTTP would be redirected by the real proxy.
         region: of the answering proxy.
+        private: it is a name in the private network, where there is no HTTPS to be redirected to.
     """
 
     resolves: bool
     backends: tuple[Backend, ...] = ()
     force_https: bool = False
     region: str = "ewr"
+    private: bool = False

@@ -21,6 +21,8 @@ from sandbox.fly.trouble import Trouble
 from sandbox.machines.driver import Driver
 
 _PUBLIC_KINDS = frozenset({"v4", "v6", "shared_v4"})
+_PRIVATE_KINDS = frozenset({"private_v6"})
+_FLYCAST = ".flycast"
 
 
 class Fly:
@@ -132,9 +134,11 @@ class Fly:
             self.edge.refresh(name)
 
     def route(self, name: str) -> Route:
-        """Return what the edge may know of an app, or of a name of one's own that leads to one."""
-        app = self.state.app_of(name) if "." in name else self.state.apps.get(name)
-        if app is None or app.deleting or not any(address.kind in _PUBLIC_KINDS for address in app.addresses):
+        """Return what the edge may know of an app, of its name in the private network, or of a name of one's own."""
+        private = name.endswith(_FLYCAST)
+        kinds = _PRIVATE_KINDS if private else _PUBLIC_KINDS
+        app = self.state.apps.get(name.removesuffix(_FLYCAST)) or self.state.app_of(name)
+        if app is None or app.deleting or not any(address.kind in kinds for address in app.addresses):
             return Route(resolves=False)
         serving = [machine for machine in app.live_machines if machine.services]
         backends = [_backend(machine) for machine in serving if machine.state == "started" and not machine.cordoned]
@@ -143,6 +147,7 @@ class Fly:
             resolves=bool(serving),
             backends=tuple(backends),
             force_https=any(port.get("force_https") for port in ports),
+            private=private,
         )
 
     def _changed(self, machine: Machine) -> None:

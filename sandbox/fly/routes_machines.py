@@ -195,7 +195,8 @@ class MachineRoutes:
         command: Sequence[str] = body.get("command") or shlex.split(str(body.get("cmd") or ""))
         if not command:
             raise BadRequest("invalid_argument: command is required")
-        output = await program.run(command, float(body.get("timeout") or _EXEC_TIMEOUT))
+        patience = float(body.get("timeout") or _EXEC_TIMEOUT)
+        output = await program.run(command, patience, str(body.get("stdin") or ""))
         reply: dict[str, Any] = {
             "exit_code": output.exit_code,
             "exit_signal": 0,

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
+from docker.utils import socket as docker_socket
 
 from sandbox.images import Images
 from sandbox.machines.driver import BootError, Exit, ImageNotFoundError, Launch, Log, Output
@@ -65,17 +67,27 @@ class ContainerProgram:
         """Let it go on, if it is frozen."""
         await self._call(self._container.unpause)
 
-    async def run(self, command: Sequence[str], timeout: float) -> Output:  # noqa: ASYNC109 - the API's own word
+    async def run(self, command: Sequence[str], timeout: float, stdin: str = "") -> Output:  # noqa: ASYNC109 - the API's
         """Run a command in it."""
-        running = self._in_thread(self._container.exec_run, list(command), demux=True)
         try:
-            result = await asyncio.wait_for(running, timeout)
+            return await asyncio.wait_for(self._in_thread(self._run, list(command), stdin), timeout)
         except TimeoutError:
             return Output(124, stderr="deadline_exceeded")
-        out, err = result.output
-        return Output(
-            result.exit_code or 0, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace")
-        )
+
+    def _run(self, command: list[str], stdin: str) -> Output:
+        client: Any = self._container.client
+        api = client.api
+        begun = api.exec_create(self._container.id, command, stdin=True)["Id"]
+        stream = api.exec_start(begun, socket=True)
+        raw: Any = getattr(stream, "_sock", stream)
+        raw.sendall(stdin.encode())
+        raw.shutdown(socket.SHUT_WR)
+        frames: Any = docker_socket
+        pieces = (frames.demux_adaptor(*frame) for frame in frames.frames_iter(stream, tty=False))
+        out, err = frames.consume_socket_output(pieces, demux=True)
+        stream.close()
+        code = api.exec_inspect(begun)["ExitCode"] or 0
+        return Output(code, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace"))
 
     async def _wait(self) -> Exit:
         result = await self._in_thread(self._container.wait)

@@ -10,6 +10,10 @@ from typing import Protocol
 Log = Callable[[str], None]
 
 
+IMAGE_PYTHON = "/opt/prefect-server/bin/python"
+"""The server image's interpreter; where no image is unpacked, the one that stands for it."""
+
+
 class BootError(Exception):
     """A program could not be started; the text says why."""
 
@@ -80,8 +84,8 @@ class Program(Protocol):
     async def resume(self) -> None:
         """Let it go on."""
 
-    async def run(self, command: Sequence[str], timeout: float) -> Output:  # noqa: ASYNC109 - the API's own word
-        """Run a command beside it, in its environment."""
+    async def run(self, command: Sequence[str], timeout: float, stdin: str = "") -> Output:  # noqa: ASYNC109 - the API's
+        """Run a command beside it, in its environment; `stdin` is what it reads."""
 
 
 class CheckResult(Protocol):

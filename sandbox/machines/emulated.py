@@ -105,9 +105,9 @@ class EmulatedProgram:
     async def resume(self) -> None:
         """Do nothing: nothing runs."""
 
-    async def run(self, command: Sequence[str], timeout: float) -> Output:  # noqa: ARG002, ASYNC109 - the API's words
-        """Echo the command."""
-        return Output(0, stdout=" ".join(command) + "\n")
+    async def run(self, command: Sequence[str], timeout: float, stdin: str = "") -> Output:  # noqa: ARG002, ASYNC109 - the API's
+        """Echo what it is given to read, or the command."""
+        return Output(0, stdout=stdin or " ".join(command) + "\n")
 
 
 class EmulatedDriver:

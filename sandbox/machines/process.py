@@ -16,17 +16,20 @@ from pathlib import Path
 
 from sandbox.core.child import bound_to_parent
 from sandbox.images import Images, ProgramError, reference_digest
-from sandbox.machines.driver import BootError, Exit, ImageNotFoundError, Launch, Log, Output
+from sandbox.machines.driver import IMAGE_PYTHON, BootError, Exit, ImageNotFoundError, Launch, Log, Output
 
 _LINE_LIMIT = 16_384  # characters of one log line
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 
 
 class ProcessProgram:
-    """One process group."""
+    """One process group; `python` is what stands for the image's interpreter."""
 
-    def __init__(self, process: asyncio.subprocess.Process, environment: Mapping[str, str], home: Path) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, environment: Mapping[str, str], home: Path, python: str
+    ) -> None:
         self._process = process
+        self._python = python
         self._environment = environment
         self._home = home
         self._reader: asyncio.Task[None] | None = None
@@ -63,14 +66,14 @@ class ProcessProgram:
         """Continue the whole group."""
         self._signal_group(signal.SIGCONT)
 
-    async def run(self, command: Sequence[str], timeout: float) -> Output:  # noqa: ASYNC109 - the API's own word
+    async def run(self, command: Sequence[str], timeout: float, stdin: str = "") -> Output:  # noqa: ASYNC109 - the API's
         """Run a command with the machine's environment, in its home folder."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *command,
+                *(self._python if word == IMAGE_PYTHON else word for word in command),
                 env=dict(self._environment),
                 cwd=self._home,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
@@ -78,7 +81,7 @@ class ProcessProgram:
         except OSError as problem:
             return Output(127, stderr=str(problem))
         try:
-            out, err = await asyncio.wait_for(process.communicate(), timeout)
+            out, err = await asyncio.wait_for(process.communicate(stdin.encode()), timeout)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -138,7 +141,7 @@ class ProcessDriver:
             raise BootError(f"could not start {command.argv[0]}: {problem.strerror}") from problem
         finally:
             os.close(write_end)
-        program = ProcessProgram(process, environment, home)
+        program = ProcessProgram(process, environment, home, command.argv[0])
         program.follow(output, log)
         return program
 

@@ -58,9 +58,10 @@ def test_every_link_between_pages_leads_somewhere() -> None:
 def test_every_output_is_on_its_page_with_its_secrecy() -> None:
     """Of both modes, and nothing that does not exist."""
     own, cloud = run_program(flat_config(fly={"domain": "prefect.example.com"})), run_program(flat_config(**CLOUD))
+    private = run_program(flat_config(fly={"private": True}, uptime={"enabled": False}))
     documented = {name: cells for name, cells in rows(page("outputs.md")).items() if len(cells) == 3}
     documented = {name: cells for name, cells in documented.items() if name not in {"output", "---"}}
-    assert documented.keys() == own.exports.keys() | cloud.exports.keys()
+    assert documented.keys() == own.exports.keys() | cloud.exports.keys() | private.exports.keys()
     secret = {name for name, cells in documented.items() if cells[1] == "yes"}
     assert secret == own.secret_exports | cloud.secret_exports
 

@@ -11,14 +11,16 @@ from typing import Any
 from sandbox import captionacc
 from sandbox.demo.stack import ROOT
 from sandbox.github.models import Script
-from sandbox.images import Command, process_image_reference
+from sandbox.images import SERVER_SOURCE, Command, process_image_reference
 from sandbox.testing import Sandbox, running_sandbox
 
 _PROGRAMS = ROOT / "tests" / "support" / "programs"
 
 
 def _program(name: str, arguments: Sequence[str]) -> Command:
-    return Command((sys.executable, str(_PROGRAMS / name), *arguments))
+    # The image's probe is the real one: it needs nothing but Python.
+    found = (("PYTHONPATH", str(SERVER_SOURCE)),)
+    return Command((sys.executable, str(_PROGRAMS / name), *arguments), found)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def test_a_taken_name_says_so(target: Target, app: str) -> None:
 
 
 def test_addresses_come_are_listed_and_go(target: Target, app: str) -> None:
-    """A v6 and a shared v4 can be told apart in the list; releasing twice is a 404."""
+    """A shared v4, a public and a private v6 can be told apart in the list; releasing twice is a 404."""
     addresses = target.client.addresses
     made = {kind: addresses.allocate(app, kind).ip for kind in Kind}
     listed = addresses.list(app)
@@ -202,6 +202,13 @@ def test_a_one_off_machine_tells_its_exit_code_and_leaves_nothing(target: Target
     assert (result.exit_code, result.oom_killed) == (3, False)
     assert any("hello" in line for line in result.log_tail)
     assert target.client.machines.list(app) == ()
+
+
+def test_a_command_in_a_machine_reads_its_standard_input(target: Target, app: str) -> None:
+    """What a private server is asked through: secrets travel there, and the answer comes back whole."""
+    machine = started(target, app)
+    done = target.client.machines.run(app, machine, ("cat",), stdin='{"a": 1}\n', seconds=20)
+    assert (done.exit_code, done.stdout) == (0, '{"a": 1}\n')
 
 
 def test_a_name_of_ones_own_is_asked_for_found_and_given_up(target: Target, app: str) -> None:

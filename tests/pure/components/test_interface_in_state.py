@@ -41,11 +41,11 @@ VERBS_AND_FLAGS = {
         *("--min-secrets-version", "--owner", "--timeout"),
     },
     "verify-domain": {"--endpoints", "--server-app", "--domain", "--server-url", "--timeout"},
-    "verify-server": {"--endpoints", "--server-url", "--server-app", "--accepted-keys", "--timeout"},
+    "verify-server": {"--endpoints", "--server-url", "--server-app", "--accepted-keys", "--timeout", "--reach"},
     "redeploy": {*_REDEPLOY},
     "verify": {
         *("--endpoints", "--mode", "--orchestrator-app", "--health-url", "--server-url", "--server-app"),
-        *("--key", "--since", "--timeout", "--client-version", "--old-client"),
+        *("--key", "--since", "--timeout", "--client-version", "--old-client", "--reach"),
     },
     # The last two are the spellings in states of before 0.1.0.
     "detach": {*_REDEPLOY, "--health-url", "--org", "--mode", "--app"},
@@ -56,7 +56,7 @@ VERBS_AND_FLAGS = {
     },
     "doctor": {
         *("--endpoints", "--stack", "--org", "--orchestrator-app", "--health-url"),
-        *("--server-app", "--server-url", "--domain", "--repository", "--workflow"),
+        *("--server-app", "--server-url", "--reach", "--domain", "--repository", "--workflow"),
     },
     "status": {"--watch", "--json"},
     "login": {"--login", "--new"},
@@ -125,6 +125,13 @@ DOMAIN = {
         name: COMMANDS[name].replace("https://acme-prefect.fly.dev", "https://prefect.example.com")
         for name in ("acme-prefect-verify", "acme-orchestrator-verify")
     },
+}
+PRIVATE = {
+    name: COMMANDS[name]
+    .replace("https://acme-prefect.fly.dev", "http://acme-prefect.flycast")
+    .replace("admin,github,orchestrator", "admin,orchestrator")
+    + " --reach machine"
+    for name in ("acme-prefect-verify", "acme-orchestrator-verify")
 }
 OLDER_CLIENT = {
     "acme-orchestrator-verify": COMMANDS["acme-orchestrator-verify"] + " --client-version 3.4.25 --old-client warn"
@@ -218,6 +225,11 @@ def test_texts_of_commands_with_a_domain() -> None:
     """One more where the domain is used, and its address in the two verifications; none where it is only got ready."""
     assert commands(fly={"domain": "prefect.example.com"}) == COMMANDS
     assert commands(fly={"domain": "prefect.example.com", "useDomain": True}) == COMMANDS | DOMAIN
+
+
+def test_texts_of_commands_with_a_private_server() -> None:
+    """The two verifications ask from inside the network; nothing else changes."""
+    assert commands(fly={"private": True}, uptime={"enabled": False}) == COMMANDS | PRIVATE
 
 
 def test_texts_of_commands_with_prefect_cloud() -> None:

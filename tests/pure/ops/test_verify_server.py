@@ -72,7 +72,11 @@ def test_a_new_name_is_waited_for_and_then_fails_with_the_app(monkeypatch: pytes
     client = server.client()
     monkeypatch.setattr(PrefectClient, "at", lambda _url, _world: client)
     flags = argparse.Namespace(
-        server_url="http://127.0.0.1:4200", server_app="captionacc-prefect", accepted_keys="", timeout=60.0
+        server_url="http://127.0.0.1:4200",
+        server_app="captionacc-prefect",
+        accepted_keys="",
+        timeout=60.0,
+        reach="direct",
     )
     began = clock.now
     with pytest.raises(OpsError) as failure:

@@ -45,3 +45,14 @@ def test_doctor_tells_problems_and_shows_no_secret(verbs: Verbs, monkeypatch: py
     assert all(subject in verbs.failure for subject in ("GitHub ", "Better Stack ", "orchestrator health "))
     assert "canary" not in verbs.failure
     assert verbs.sandbox.env()["FLY_API_TOKEN"] not in verbs.failure
+
+
+def test_doctor_finds_a_public_address_on_a_private_server(verbs: Verbs) -> None:
+    """The stack says private, somebody gave the app an address: the line has the command that removes it."""
+    app = verbs.sandbox.fly.add_app("captionacc-prefect", ORG)
+    verbs.sandbox.fly.state.add_address(app, "private_v6")
+    flags = ["--org", ORG, "--server-app", app.name, "--reach", "machine"]
+    assert verbs.run("doctor", *flags) is not None
+    public = verbs.sandbox.fly.state.add_address(app, "v6")
+    assert verbs.run("doctor", *flags) is None
+    assert f'remove it with "fly ips release {public.ip} -a {app.name}"' in verbs.failure

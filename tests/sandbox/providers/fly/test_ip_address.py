@@ -29,7 +29,7 @@ def app(sandbox: Sandbox) -> None:
     client_of(sandbox).apps.create("shop", ORG)
 
 
-@pytest.mark.parametrize("kind", ["v6", "shared_v4"])
+@pytest.mark.parametrize("kind", ["v6", "shared_v4", "private_v6"])
 def test_an_address_is_allocated_once(sandbox: Sandbox, kind: str) -> None:
     """Create, lose the state, create again: one address, and a second up changes nothing."""
     address = engine().create(inputs(kind=kind))
