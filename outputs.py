@@ -14,7 +14,7 @@ from components.orchestrator_wiring import OrchestratorWiring
 from components.prefect_server import PrefectServer
 from costs import monthly_usd, unpriced
 from settings import Settings
-from settings.groups import FlySettings
+from settings.fly import FlySettings
 
 _CLOUD_README = """\
 # Prefect Cloud, stack {stack}

@@ -30,7 +30,8 @@ from components.machine_config import MachineSettings, database_environment, sna
 from components.ops_command import OpsEvent, ops_command
 from components.type_tokens import PREFECT_SERVER
 from providers.lifecycle import fingerprint
-from settings.groups import FlySettings, ImageSettings, TimeoutSettings
+from settings.fly import FlySettings
+from settings.groups import ImageSettings, TimeoutSettings
 
 _MACHINE_START_SECONDS = 60
 

@@ -14,7 +14,7 @@ from components.orchestrator_wiring import Connection, OrchestratorWiringArgs
 from components.prefect_server import PrefectServer, PrefectServerArgs, ServerSecrets
 from components.uptime_monitor import UptimeMonitor, UptimeMonitorArgs
 from settings import Settings, expiry
-from settings.groups import FlySettings
+from settings.fly import FlySettings
 
 
 def api_keys(settings: Settings, fly: FlySettings) -> ApiKeys:

@@ -126,7 +126,8 @@ def draft_of(stack: str, config: Mapping[str, Mapping[str, Any]]) -> Draft:
 
 def flags_from(draft: Draft) -> dict[str, str]:
     """Return a draft without problems by flag name; what is empty is left out."""
-    from settings.groups import FlySettings, GeneralSettings, GithubSettings, OrchestratorSettings  # noqa: PLC0415
+    from settings.fly import FlySettings  # noqa: PLC0415
+    from settings.groups import GeneralSettings, GithubSettings, OrchestratorSettings  # noqa: PLC0415
 
     github, orchestrator = draft.get(GithubSettings), draft.get(OrchestratorSettings)
     fly = None if draft.cloud else draft.get(FlySettings)

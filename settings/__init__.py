@@ -1,6 +1,6 @@
 """A stack's settings: the only reader of its configuration, as one frozen tree.
 
-    groups        the models: names, defaults, limits, sentences
+    groups        the models: names, defaults, limits, sentences; built on `group`, that of Fly in `fly`
     draft         reads a configuration group by group
     rules         what no single setting can check
     other_stacks  what another stack file of the repository claims already
@@ -26,10 +26,10 @@ from settings import draft as drafts
 from settings import other_stacks, rules
 from settings.database import ConnectionBudget
 from settings.draft import NAMESPACE, Draft
+from settings.fly import FlySettings
 from settings.groups import (
     CloudSettings,
     DatabaseSettings,
-    FlySettings,
     GeneralSettings,
     GithubSettings,
     ImageSettings,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from settings.draft import NAMESPACE
-from settings.groups import GROUPS, SECRETS, GeneralSettings, Group, LoginSettings
+from settings.group import Group
+from settings.groups import GROUPS, SECRETS, GeneralSettings, LoginSettings
 
 _INTRO = """\
 # Configuration

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from settings.groups import GROUPS, SECRETS, GeneralSettings, Group
+from settings.group import Group
+from settings.groups import GROUPS, SECRETS, GeneralSettings
 from settings.problems import Problems, known_keys
 
 NAMESPACE = "prefect-fly"

@@ -11,7 +11,8 @@ import yaml
 
 from clients.names import NONCE
 from settings.draft import NAMESPACE, Draft, UnusableError
-from settings.groups import FlySettings, GeneralSettings, GithubSettings, OrchestratorSettings
+from settings.fly import FlySettings
+from settings.groups import GeneralSettings, GithubSettings, OrchestratorSettings
 from settings.problems import Problems
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from clients.redaction import one_line, redacted
-from settings.groups import Group
+from settings.group import Group
 
 
 class Problems(list[str]):

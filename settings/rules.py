@@ -25,10 +25,10 @@ from clients.endpoints import (
 from clients.names import CONSUMERS
 from settings.database import ConnectionBudget, DatabaseUrlError, connection_budget, is_pooler, normalise
 from settings.draft import Draft, UnusableError
+from settings.fly import FlySettings
 from settings.groups import (
     CloudSettings,
     DatabaseSettings,
-    FlySettings,
     GeneralSettings,
     ImageSettings,
     KeySettings,

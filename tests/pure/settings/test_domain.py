@@ -10,7 +10,7 @@ import yaml
 
 import settings
 from settings import SettingsError
-from settings.groups import FlySettings
+from settings.fly import FlySettings
 from tests.support.stack_config import flat_config
 
 NAME = "prefect.example.com"
