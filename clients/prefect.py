@@ -14,6 +14,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import requests
 
@@ -25,6 +26,7 @@ from clients.transport import Api, Call, Reply, RetryPolicy, Transport, no_progr
 
 # Fly's proxy sends a request with this header to that machine and no other.
 FORCE_INSTANCE_HEADER = "fly-force-instance-id"
+_AUDITED = {"at", "login", "method", "route", "object", "status", "client"}
 _ASKING = "ask the Prefect server"
 
 
@@ -124,6 +126,14 @@ class ServerStatus:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditPage:
+    """Some of the audit's lines, newest first, and the id before which the next ones are; None at the end."""
+
+    lines: tuple[dict[str, Any], ...]
+    next: int | None
+
+
 class PrefectClient:
     """Calls to one server, at its public address without /api."""
 
@@ -198,6 +208,32 @@ class PrefectClient:
             PrefectAnswerError: its image is older than this question.
         """
         return ServerStatus.of(self._gate_page("/gate/status", "prefect", credential, instance_id))
+
+    def audit(self, credential: Credential, query: Mapping[str, list[str]]) -> AuditPage:
+        """Return a page of audit lines.
+
+        Raises:
+            PrefectUnreachableError: no answer.
+            PrefectUnauthorizedError: the credential is not accepted.
+            PrefectAnswerError: an older image, no admin's key, or no audit is kept; what the server said.
+        """
+        reply = self._get(f"/gate/audit?{urlencode(query, doseq=True)}", _headers(credential.basic(), ""))
+        if reply.status == 401:
+            raise PrefectUnauthorizedError(_ASKING, f'it refused key "{credential.name}"', status=401)
+        body = record(reply.json())
+        if not reply.ok or not isinstance(body.get("lines"), list):
+            said = str(body.get("detail") or f"/gate/audit answered HTTP {reply.status}; its image may be older.")
+            raise PrefectAnswerError(_ASKING, said, status=reply.status)
+        lines = tuple(line for line in body["lines"] if isinstance(line, dict) and line.keys() >= _AUDITED)
+        return AuditPage(lines=lines, next=whole(body.get("next")) or None)
+
+    def whoami(self, credential: Credential) -> dict[str, Any]:
+        """Return name, rights and expiry of a key.
+
+        Raises:
+            PrefectError: as for `key_use`.
+        """
+        return self._gate_page("/gate/whoami", "rights", credential, "")
 
     def _gate_page(self, path: str, expected: str, credential: Credential, instance_id: str) -> dict[str, Any]:
         reply = self._get(path, _headers(credential.basic(), instance_id))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from settings.database import ConnectionBudget
-from settings.groups import DatabaseSettings, RetentionSettings, VmSettings
+from settings.groups import AuditSettings, DatabaseSettings, RetentionSettings, VmSettings
 
 HTTP_PORT = 4200
 METRICS_PORT = 9091
@@ -31,6 +31,7 @@ class MachineSettings:
         region: the server's main region.
         database: schema and encryption.
         retention: how long history is kept.
+        audit: whether and how long audit lines are kept.
         separate_services: the background services run on a machine of their own.
         connections: how many database connections each process may hold.
         private: reached through Flycast, which knows no HTTPS.
@@ -40,6 +41,7 @@ class MachineSettings:
     region: str
     database: DatabaseSettings
     retention: RetentionSettings
+    audit: AuditSettings
     separate_services: bool
     connections: ConnectionBudget | None
     private: bool = False
@@ -74,6 +76,8 @@ def server_environment(settings: MachineSettings) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": _days(settings.retention.flow_run_days),
     }
+    if settings.audit.keep_days:
+        environment["PREFECT_FLY_AUDIT_KEEP_DAYS"] = str(settings.audit.keep_days)
     if pool:
         environment["PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE"] = str(pool.pool_size)
         environment["PREFECT_SERVER_DATABASE_SQLALCHEMY_MAX_OVERFLOW"] = str(pool.max_overflow)

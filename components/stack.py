@@ -56,6 +56,7 @@ def machine_settings(settings: Settings, fly: FlySettings) -> MachineSettings:
         region=fly.region,
         database=settings.database,
         retention=settings.retention,
+        audit=settings.audit,
         separate_services=settings.services.separate,
         connections=settings.connections,
         private=fly.private,

@@ -11,6 +11,7 @@ from types import ModuleType
 from clients.endpoints import World, WrongWorldError
 from clients.errors import ApiError
 from ops import (
+    audit,
     detach,
     doctor,
     emergency_detach,
@@ -37,6 +38,7 @@ VERBS: dict[str, ModuleType] = {
     "emergency-detach": emergency_detach,
     "init": init,
     "login": login,
+    "audit": audit,
     "doctor": doctor,
     "status": status,
     "restore": restore,

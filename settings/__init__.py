@@ -28,6 +28,7 @@ from settings.database import ConnectionBudget
 from settings.draft import NAMESPACE, Draft
 from settings.fly import FlySettings
 from settings.groups import (
+    AuditSettings,
     CloudSettings,
     DatabaseSettings,
     GeneralSettings,
@@ -67,6 +68,7 @@ class Settings:
     services: ServicesSettings
     keys: KeySettings
     retention: RetentionSettings
+    audit: AuditSettings
     orchestrator: OrchestratorSettings
     github: GithubSettings
     github_owner: str
@@ -153,6 +155,7 @@ def _settings(
         services=draft.get(ServicesSettings),
         keys=draft.get(KeySettings),
         retention=draft.get(RetentionSettings),
+        audit=draft.get(AuditSettings),
         orchestrator=draft.get(OrchestratorSettings),
         github=draft.get(GithubSettings),
         github_owner=draft.foreign["github:owner"],

@@ -93,6 +93,14 @@ class RetentionSettings(Group):
     event_days: int = setting(7, doc="days that events are kept", ge=1, le=3650)
 
 
+class AuditSettings(Group):
+    """Who did what on the server: always in its log, and where asked in its database."""
+
+    keep_days: int = setting(
+        0, doc="days that audit lines are kept in the database; 0: they are only in the log", ge=0, le=3650
+    )
+
+
 class OrchestratorSettings(Group):
     """The app that is wired to the server."""
 
@@ -215,6 +223,7 @@ GROUPS: dict[str, type[Group]] = {
     "services": ServicesSettings,
     "keys": KeySettings,
     "retention": RetentionSettings,
+    "audit": AuditSettings,
     "orchestrator": OrchestratorSettings,
     "github": GithubSettings,
     "uptime": UptimeSettings,

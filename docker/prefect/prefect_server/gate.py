@@ -28,17 +28,35 @@ from prefect_server.asgi import (
     refuse_socket,
 )
 from prefect_server.asgi import without_header as _without
+from prefect_server.audit import Audit
 from prefect_server.counters import Counters, client_version
 from prefect_server.credentials import from_header
-from prefect_server.keys import NOBODY, KeyRing, Rights, Verdict, rfc3339
+from prefect_server.keys import NOBODY, KeyRing, Verdict
 from prefect_server.lineage import pages as lineage_pages
 from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import Observer
 from prefect_server.pages import Pages
-from prefect_server.permission import OWN, Routes, Sockets, permit, permit_own, refuse
+from prefect_server.permission import OWN, Kind, Match, Routes, Sockets, permit, permit_own, refuse
 from prefect_server.ready import SharedReady
-from prefect_server.sockets import LIFT_LIMIT, SUBPROTOCOL, Handshake, WaitingRoom
-from prefect_server.surface import GATE_BASE, KEYS_PATH, LINEAGE_BASE, READY_PATH, STATUS_PATH, WHOAMI_PATH, Surface
+from prefect_server.sockets import (
+    LIFT_LIMIT,
+    SUBPROTOCOL,
+    Handshake,
+    WaitingRoom,
+    client_address,
+    for_a_silent_client,
+    with_reason,
+)
+from prefect_server.surface import (
+    AUDIT_PATH,
+    GATE_BASE,
+    KEYS_PATH,
+    LINEAGE_BASE,
+    READY_PATH,
+    STATUS_PATH,
+    WHOAMI_PATH,
+    Surface,
+)
 
 # A static file that takes longer than this to be read by an anonymous client is not read in earnest.
 ANONYMOUS_SECONDS = 60.0
@@ -77,6 +95,7 @@ class Gate:
         self.counters = counters
         self.observer = observer
         self.lineage = lineage
+        self.audit = Audit()
         self.opened = False
         self.room = WaitingRoom()
         self._auth_string = auth_string
@@ -116,18 +135,37 @@ class Gate:
         verdict = self.keys.check(from_header(scope))
         if verdict.accepted is None:
             self.counters.refuse(verdict, "an HTTP request")
-            await answer_json(scope, send, 401, {"exception_message": _why_unauthorized(verdict)})
+            await answer_json(scope, send, 401, {"exception_message": verdict.why_refused()})
             return
         self.counters.accept(verdict.accepted, agents)
         if scope["path"].startswith((f"{GATE_BASE}/", LINEAGE_BASE)):
             await self._own_page(scope, send, verdict)
             return
-        permission = await permit(self._routes.find(scope["method"], scope["path"]), verdict, scope, receive)
+        match = self._routes.find(scope["method"], scope["path"])
+        permission = await permit(match, verdict, scope, receive)
         if permission.refusal:
+            self._note_change(scope, verdict, match, permission.kind, 403)
             await self._forbid(scope, send, verdict, permission.refusal)
             return
         headers = [*_without(permission.scope, b"authorization"), (b"authorization", self._basic)]
-        await self._timed({**permission.scope, "headers": headers}, permission.receive, send)
+        inner = {**permission.scope, "headers": headers}
+
+        def note(status: int) -> None:
+            self._note_change(scope, verdict, match, permission.kind, status)
+
+        await self._timed(inner, permission.receive, send, note)
+
+    def _note_change(self, scope: Scope, verdict: Verdict, match: Match, kind: Kind, status: int) -> None:
+        if kind in {Kind.RUN, Kind.CHANGE}:
+            self.audit.note(
+                login=verdict.accepted or "",
+                rights=str(verdict.rights),
+                method=scope["method"],
+                route=match.route.path if match.route else "(unknown)",
+                values=match.values,
+                status=status,
+                client=client_address(scope),
+            )
 
     async def _forbid(self, scope: Scope, send: Send, verdict: Verdict, sentence: str) -> None:
         self.counters.forbid(verdict.accepted or "", sentence)
@@ -147,23 +185,29 @@ class Gate:
         elif page == STATUS_PATH:
             await answer_json(scope, send, 200, await self.observer.report())
         elif page == WHOAMI_PATH:
-            await answer_json(scope, send, 200, _who(verdict))
+            await answer_json(scope, send, 200, verdict.who())
+        elif page == AUDIT_PATH:
+            status, content = await self.audit.answer(scope["query_string"])
+            await answer_json(scope, send, status, content)
         else:
             await answer_json(scope, send, 404, {"exception_message": "Not Found"})
 
-    async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _timed(self, scope: Scope, receive: Receive, send: Send, note: Callable[[int], None]) -> None:
         began, status = time.monotonic(), 0
 
         async def note_and_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                note(status)  # before the client knows, so that lines stand in the order of what it does
             await send(message)
 
         try:
             await self.app(scope, receive, note_and_send)
         finally:
             self.counters.timings.note(time.monotonic() - began, status)
+            if not status:
+                note(status)
 
     async def _anonymous(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == READY_PATH and scope["method"] == "GET":
@@ -200,10 +244,10 @@ class Gate:
         if handshake.spoken_for:
             inner["subprotocols"] = [SUBPROTOCOL]
             inner["headers"].append((b"sec-websocket-protocol", SUBPROTOCOL.encode()))
-            send = _for_a_silent_client(send)
+            send = for_a_silent_client(send)
         try:
             async with life:
-                await self.app(inner, judge_and_receive, _with_reason(send, handshake, needs))
+                await self.app(inner, judge_and_receive, with_reason(send, handshake, needs))
         except TimeoutError:
             if not life.expired():
                 raise
@@ -238,19 +282,6 @@ class Gate:
         await self._self_check(self)
 
 
-def _why_unauthorized(verdict: Verdict) -> str:
-    """Say more than "Unauthorized" only to whoever holds a key that was valid once."""
-    if not verdict.expires:
-        return "Unauthorized"
-    return f'The key "{verdict.claimed}" expired at {rfc3339(verdict.expires)}: ask an administrator for a later date.'
-
-
-def _who(verdict: Verdict) -> dict[str, object]:
-    """The body of GET /gate/whoami."""
-    expires = rfc3339(verdict.expires) if verdict.expires else None
-    return {"name": verdict.accepted, "rights": str(verdict.rights), "expires": expires}
-
-
 def _socket_name(scope: Scope) -> str:
     return f"the websocket {scope['path']}"
 
@@ -260,40 +291,8 @@ def _loop_time(moment: datetime) -> float:
     return asyncio.get_running_loop().time() + moment.timestamp() - time.time()
 
 
-def _with_reason(send: Send, handshake: Handshake, needs: Rights) -> Send:
-    """Return a `send` that tells the owner of a good key why Prefect closes the websocket."""
-
-    async def pass_on(message: Message) -> None:
-        verdict = handshake.verdict
-        if message["type"] == "websocket.close" and handshake.forbidden and verdict:
-            # A close frame takes 123 bytes.
-            message = {
-                **message,
-                "reason": f'"{verdict.accepted}" may not use this websocket: it needs {needs} rights'[:120],
-            }
-        await send(message)
-
-    return pass_on
-
-
 def _nothing() -> None:
     """Lift no limit: a server in front that has none."""
-
-
-def _for_a_silent_client(send: Send) -> Send:
-    """Return a `send` that keeps from the client what answers the words that the gate said for it."""
-    answered = False
-
-    async def pass_on(message: Message) -> None:
-        nonlocal answered
-        if message["type"] == "websocket.accept":
-            message = {key: value for key, value in message.items() if key != "subprotocol"}
-        elif message["type"] == "websocket.send" and not answered:
-            answered = True
-            return
-        await send(message)
-
-    return pass_on
 
 
 async def _shut_socket(_scope: Scope, receive: Receive, send: Send) -> None:

@@ -81,6 +81,17 @@ class Verdict:
         """Tell whether it was refused only for its age."""
         return self.accepted is None and self.expires is not None
 
+    def why_refused(self) -> str:
+        """Say more than "Unauthorized" only to whoever holds a key that was valid once."""
+        if not self.expires:
+            return "Unauthorized"
+        return f'The key "{self.claimed}" expired at {rfc3339(self.expires)}: ask an administrator for a later date.'
+
+    def who(self) -> dict[str, object]:
+        """The body of GET /gate/whoami."""
+        expires = rfc3339(self.expires) if self.expires else None
+        return {"name": self.accepted, "rights": str(self.rights), "expires": expires}
+
 
 NOBODY = Verdict()
 

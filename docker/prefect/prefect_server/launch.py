@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from prefect_server import preflight
 from prefect_server import settings as settings_module
+from prefect_server.audit import Audit
 from prefect_server.counters import Counters
 from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
@@ -164,10 +165,12 @@ def serve(environ: Mapping[str, str]) -> int:
     settings = read_settings(environ, needs_keys=True)
     auth_string = prepare(settings, "serve")
     _raise_open_files()
-    from prefect_server import prefect_app, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    from prefect_server import prefect_app, prefect_audit, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     app = prefect_app.create(webserver_only=settings.separate_services)
     gate = make_gate(app, settings.keys or KeyRing({}), auth_string, settings.schema)
+    if settings.audit_keep_days:
+        gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
     return asyncio.run(running.serve(settings, gate))
 
 

@@ -51,6 +51,9 @@ class GateCollector:
         requests.add_metric(["", "refused"], counters.refused_unknown)
         yield requests
         yield last
+        yield CounterMetricFamily(
+            "prefect_gate_audit_not_kept", "Audit lines that are only in the log.", self._gate.audit.not_kept
+        )
 
 
 def _timings(timings: Timings) -> Families:

@@ -15,6 +15,20 @@ from prefect_server.schema import quote_name
 
 STEPS: Mapping[str, str] = {
     "lineage": lineage_tables.STEP,
+    "audit": """
+        CREATE TABLE {own}.audit (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            at timestamptz NOT NULL,
+            login text NOT NULL,
+            rights text NOT NULL,
+            method text NOT NULL,
+            route text NOT NULL,
+            object text NOT NULL,
+            status smallint NOT NULL,
+            client text NOT NULL
+        );
+        CREATE INDEX audit_at ON {own}.audit (at)
+    """,
 }
 """Name to SQL, in the order in which they are run. `{own}` stands for our schema, `{prefect}` for Prefect's."""
 

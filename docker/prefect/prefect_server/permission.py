@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from prefect_server import routes
 from prefect_server.asgi import Message, Receive, Scope, header_values, without_header
 from prefect_server.keys import Rights, Verdict
-from prefect_server.surface import API_BASE, KEYS_PATH, STATUS_PATH, WHOAMI_PATH
+from prefect_server.surface import API_BASE, AUDIT_PATH, KEYS_PATH, STATUS_PATH, WHOAMI_PATH
 
 # A filter or a switch is a few hundred bytes.
 LONGEST_JUDGED_BODY = 64 * 1024
@@ -32,6 +32,7 @@ OWN = {
     WHOAMI_PATH: Rights.VIEWER,
     STATUS_PATH: Rights.VIEWER,
     KEYS_PATH: Rights.ADMIN,
+    AUDIT_PATH: Rights.ADMIN,
 }
 """The least rights for the gate's own routes, all of them read with GET; what is not here is for admins only."""
 

@@ -53,7 +53,8 @@ async def serve(settings: ServerSettings, gate: Gate) -> int:
     logging.getLogger("uvicorn.error").addFilter(FloodFilter())
     server = uvicorn.Server(config)
     filler = None if settings.separate_services else _filler(settings)
-    async with metrics.serving(settings.host, settings.metrics_port, gate), filling(filler):
+    serving = metrics.serving(settings.host, settings.metrics_port, gate)
+    async with serving, gate.audit.keeping(), filling(filler):
         logger.info("serving on %s:%d, metrics on port %d", settings.host, settings.port, settings.metrics_port)
         await server.serve()
     return ExitCode.OK if server.started else ExitCode.OTHER

@@ -67,6 +67,7 @@ class ServerSettings:
     separate_services: bool
     redis_url: str | None = field(repr=False)
     migrate_timeout: float
+    audit_keep_days: int
     keep_snapshots: int
     database_limit_mb: int
     snapshot_too_large: str
@@ -130,6 +131,7 @@ def read(environ: Mapping[str, str], *, needs_keys: bool) -> ServerSettings:
         snapshot_too_large=reader.choice("PREFECT_FLY_SNAPSHOT_TOO_LARGE", ("refuse", "skip")),
         image_before=reader.text("PREFECT_FLY_IMAGE_BEFORE") or "",
         lineage_days=reader.number("PREFECT_FLY_LINEAGE_DAYS", 90, 1, 3650),
+        audit_keep_days=reader.number("PREFECT_FLY_AUDIT_KEEP_DAYS", 0, 0, 3650),
     )
     if settings.separate_services and not settings.redis_url:
         reader.problems.append("PREFECT_FLY_SEPARATE_SERVICES is true and PREFECT_FLY_REDIS_URL is not set")

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect_server.asgi import Message, Receive, Scope, header_values
+from prefect_server.asgi import Message, Receive, Scope, Send, header_values
 from prefect_server.credentials import from_first_message, from_header
 from prefect_server.keys import NOBODY, KeyRing, Rights, Verdict
 
@@ -158,3 +158,35 @@ class Handshake:
             return NOBODY
         # The stock client with only a key sends null here; a valid header on the upgrade makes up for that.
         return self._upgrade if token is None else self._keys.check(token)
+
+
+def with_reason(send: Send, handshake: Handshake, needs: Rights) -> Send:
+    """Return a `send` that tells the owner of a good key why Prefect closes the websocket."""
+
+    async def pass_on(message: Message) -> None:
+        verdict = handshake.verdict
+        if message["type"] == "websocket.close" and handshake.forbidden and verdict:
+            # A close frame takes 123 bytes.
+            message = {
+                **message,
+                "reason": f'"{verdict.accepted}" may not use this websocket: it needs {needs} rights'[:120],
+            }
+        await send(message)
+
+    return pass_on
+
+
+def for_a_silent_client(send: Send) -> Send:
+    """Return a `send` that keeps from the client what answers the words that the gate said for it."""
+    answered = False
+
+    async def pass_on(message: Message) -> None:
+        nonlocal answered
+        if message["type"] == "websocket.accept":
+            message = {key: value for key, value in message.items() if key != "subprotocol"}
+        elif message["type"] == "websocket.send" and not answered:
+            answered = True
+            return
+        await send(message)
+
+    return pass_on

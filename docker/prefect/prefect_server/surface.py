@@ -20,6 +20,7 @@ LINEAGE_BASE = "/api/lineage"
 KEYS_PATH = "/gate/keys"
 STATUS_PATH = "/gate/status"
 WHOAMI_PATH = "/gate/whoami"
+AUDIT_PATH = "/gate/audit"
 HEALTH_PATH = "/api/health"
 READY_PATH = "/api/ready"
 

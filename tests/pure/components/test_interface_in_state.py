@@ -61,6 +61,7 @@ VERBS_AND_FLAGS = {
     "status": {"--watch", "--json"},
     "login": {"--login", "--new"},
     "restore": {"--snapshot", "--image", "--list", "--timeout"},
+    "audit": {"--since", "--login", "--all", "--limit", "--json"},
 }
 VARIABLES = {
     "FLY_TOKEN": "FLY_API_TOKEN",
