@@ -12,6 +12,7 @@ from clients.endpoints import World, WrongWorldError
 from clients.errors import ApiError
 from ops import (
     audit,
+    backup,
     detach,
     doctor,
     emergency_detach,
@@ -41,6 +42,7 @@ VERBS: dict[str, ModuleType] = {
     "audit": audit,
     "doctor": doctor,
     "status": status,
+    "backup": backup,
     "restore": restore,
 }
 

@@ -1,7 +1,7 @@
 """restore: bring back the schema and the image of before an upgrade, or a backup from a file.
 
-Without FILE it exchanges the tables for those of the copy that `migrate` kept (docs/upgrade.md). Can be killed at any
-point and run again.
+Without FILE it exchanges the tables for those of the copy that `migrate` kept (docs/upgrade.md); with FILE it replaces
+their rows by those of a backup. Can be killed at any point and run again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from clients.endpoints import World
@@ -22,6 +23,7 @@ from ops.errors import OpsError
 from ops.machine_images import image_of
 from ops.migrate import failure
 from ops.migrate_exit_codes import OK
+from ops.restore_file import restore_file
 from ops.runtime import Runtime
 from ops.server_machines import run_image, server_machines, stopped
 from ops.status_stack import StatedStack
@@ -34,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags. The stack states its world, so there is no --endpoints."""
     parser.set_defaults(endpoints=World.REAL.value)
     parser.add_argument("stack", metavar="NAME", help="the stack's name")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="a backup, instead of a copy in the database"
+    )
+    parser.add_argument("--replace", action="store_true", help="with FILE: throw away the runs that the database has")
     parser.add_argument("--snapshot", metavar="COPY", help="this copy, and not the one from before the last upgrade")
     parser.add_argument("--image", metavar="REFERENCE", help="the image to go back to, where the copy does not know it")
     parser.add_argument("--list", action="store_true", help="only show which copies there are")
@@ -124,6 +130,12 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     rt = replace(rt, world=stack.world)
     if not stack.server_app:
         raise OpsError(f'could not restore stack "{stack.name}": with mode: cloud it has no server of its own.')
+    if args.file:
+        return restore_file(stack.name, stack.server_app, args.file, rt, replace=args.replace)
+    return _restore_copy(args, stack, rt)
+
+
+def _restore_copy(args: argparse.Namespace, stack: StatedStack, rt: Runtime) -> dict[str, object]:
     fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
     server = Server(
         fly=fly, app=stack.server_app, machines=server_machines(fly, stack.server_app), timeout=args.timeout

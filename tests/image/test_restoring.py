@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 from prefect_server import restoring  # type: ignore[import-not-found,unused-ignore]
 from prefect_server.exit_codes import VerbError  # type: ignore[import-not-found,unused-ignore]
@@ -15,6 +10,7 @@ from sandbox.postgres import PostgresServer
 from tests.support.migration import name_of
 from tests.support.older_schema import COPIES, OLDER, digests
 from tests.support.prefect_server import database_environment
+from tests.support.server_session import server_session
 from tests.support.snapshots import AFTER, COPY, as_if_installed, definitions, end_upgrades, note_of, take
 
 pytestmark = pytest.mark.prefect
@@ -109,23 +105,10 @@ def test_something_of_somebody_elses_in_the_copy(postgres: PostgresServer, upgra
     assert postgres.execute("SELECT version_num FROM prefect.alembic_version", name) == NEW
 
 
-@contextmanager
-def session(url: str, application: str) -> Iterator[None]:
-    """Hold a session as a server's."""
-    loop = asyncio.new_event_loop()
-    settings = {"application_name": application}
-    connection = loop.run_until_complete(asyncpg.connect(url, ssl="require", server_settings=settings))
-    try:
-        yield
-    finally:
-        loop.run_until_complete(connection.close())
-        loop.close()
-
-
 def test_a_running_server(postgres: PostgresServer, upgraded: str) -> None:
     """While a server of this schema is connected it is 25; one of another schema stops nothing."""
-    with session(upgraded, "prefect-fly-serve prefect"):
+    with server_session(upgraded, "prefect-fly-serve prefect"):
         assert "a server still uses it (1 sessions)" in refused(upgraded, 25)
     assert postgres.execute("SELECT version_num FROM prefect.alembic_version", name_of(upgraded)) == NEW
-    with session(upgraded, "prefect-fly-serve staging"):
+    with server_session(upgraded, "prefect-fly-serve staging"):
         assert restore(upgraded) == 0

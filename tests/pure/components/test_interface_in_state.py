@@ -60,8 +60,9 @@ VERBS_AND_FLAGS = {
     },
     "status": {"--watch", "--json"},
     "login": {"--login", "--new"},
-    "restore": {"--snapshot", "--image", "--list", "--timeout"},
     "audit": {"--since", "--login", "--all", "--limit", "--json"},
+    "backup": set(),
+    "restore": {"--replace", "--snapshot", "--image", "--list", "--timeout"},
 }
 VARIABLES = {
     "FLY_TOKEN": "FLY_API_TOKEN",

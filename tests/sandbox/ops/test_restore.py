@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clients.endpoints import World
-from ops import restore
+from ops import backup_database, restore, restore_file
+from ops.backup_file import Manifest, writing
+from ops.errors import OpsError
 from ops.runtime import Runtime
 from ops.status_stack import StatedStack
 from sandbox.captionacc import ORCHESTRATOR
@@ -118,3 +121,49 @@ def test_list(verbs: Verbs, pins: list[str]) -> None:
     script(verbs, copy())
     assert verbs.run_of_stack("restore", "prod", "--list") == {"snapshots": [copy()]}
     assert machine(verbs) == ("started", NEW, False)
+
+
+@pytest.fixture
+def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A backup without tables, and a database that nobody asks; tests/image has the real one."""
+    path = tmp_path / "prefect.backup"
+    with writing(path) as writer:
+        writer.finish(Manifest(schema="prefect", revision="r", made_at="2026-11-28", tables=[]))
+
+    async def fits(*_: object, **__: object) -> None:
+        """Anything."""
+
+    monkeypatch.setattr(backup_database, "require_fitting", fits)
+    monkeypatch.setattr(restore_file, "database_of", lambda *_: None)
+    return path
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_file_is_loaded_while_the_server_is_stopped(
+    verbs: Verbs, pins: list[str], backup: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """The server stands still while its rows are replaced and runs again afterwards, also when that failed."""
+    seen: list[tuple[str, str, bool]] = []
+
+    async def load(*_: object, **__: object) -> None:
+        seen.append(machine(verbs))
+        if fails:
+            raise OpsError("could not load it.")
+
+    monkeypatch.setattr(backup_database, "load", load)
+    report = verbs.run_of_stack("restore", "prod", str(backup))
+    assert seen == [("stopped", NEW, True)], verbs.failure
+    until(verbs.started)
+    assert machine(verbs) == ("started", NEW, False)
+    assert pins == []
+    assert (report is None) is fails
+    assert ("could not load it." in verbs.failure) is fails
+
+
+def test_a_cut_file_stops_nothing(verbs: Verbs, pins: list[str], backup: Path) -> None:
+    """A file that is not whole is refused before any call to Fly."""
+    backup.write_bytes(backup.read_bytes()[:-9])
+    calls = len(verbs.sandbox.journal("fly"))
+    assert verbs.run_of_stack("restore", "prod", str(backup)) is None
+    assert "was cut off" in verbs.failure
+    assert len(verbs.sandbox.journal("fly")) == calls

@@ -1,0 +1,35 @@
+"""Put a backup's rows in the place of those that the database has; what `restore NAME FILE` does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from clients.fly import FlyClient
+from ops.backup_file import read_whole
+from ops.database_access import database_of
+from ops.runtime import Runtime
+from ops.server_machines import server_machines, start, stopped
+
+_HEALTHY_WITHIN = 180.0
+
+
+def restore_file(stack: str, app: str, path: Path, rt: Runtime, *, replace: bool) -> dict[str, object]:
+    """Bring it back; file and database are held against one another before the server stops.
+
+    Raises:
+        OpsError: the file or the database cannot be used; nothing was changed.
+        FlyError: the server could not be stopped or started.
+    """
+    from ops import backup_database  # noqa: PLC0415 - the rollback's verbs must not need a database driver
+
+    manifest = read_whole(path, rt.progress.say)
+    access = database_of(stack, rt)
+    asyncio.run(backup_database.require_fitting(access, manifest, replace=replace))
+    fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    machines = server_machines(fly, app)
+    with stopped(fly, app, machines, rt):
+        asyncio.run(backup_database.load(access, path, manifest, rt.progress.say, replace=replace))
+    start(fly, app, machines, _HEALTHY_WITHIN)
+    rt.progress.say(f"the server runs with the {manifest.rows} rows of {manifest.made_at}")
+    return {"restored": str(path), "revision": manifest.revision, "rows": manifest.rows, "made_at": manifest.made_at}
