@@ -29,6 +29,7 @@ _SERVER_README = """\
 # Prefect server, stack {stack}
 
 UI: {ui} (log in with `pulumi stack output --show-secrets uiLogin`)
+Lineage: at /lineage of the same address, with the same logins: which data comes from which
 API: {api_url}
 Orchestrator: `{orchestrator}` ({connected})
 Cost: {cost}

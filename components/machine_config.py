@@ -72,6 +72,7 @@ def server_environment(settings: MachineSettings) -> dict[str, str]:
         "PREFECT_SERVER_API_PORT": str(HTTP_PORT),
         "PREFECT_FLY_METRICS_PORT": str(METRICS_PORT),
         "PREFECT_FLY_SEPARATE_SERVICES": str(settings.separate_services).lower(),
+        "PREFECT_FLY_LINEAGE_DAYS": str(settings.retention.lineage_days),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": _days(settings.retention.event_days),
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": _days(settings.retention.flow_run_days),

@@ -91,6 +91,7 @@ class RetentionSettings(Group):
 
     flow_run_days: int = setting(90, doc="days that finished flow runs are kept", ge=1, le=3650)
     event_days: int = setting(7, doc="days that events are kept", ge=1, le=3650)
+    lineage_days: int = setting(90, doc="days that runs of assets are kept; the graph stays", ge=1, le=3650)
 
 
 class AuditSettings(Group):

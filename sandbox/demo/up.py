@@ -55,6 +55,7 @@ def _rows(outputs: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
     return [
         ("server and UI", outputs["uiUrl"]),
         ("log in with", f"{outputs['uiLogin']}  (the whole of it, in the one field)"),
+        ("lineage", f"{outputs['uiUrl']}lineage"),
         ("API", outputs["apiUrl"]),
         ("orchestrator before", health_of(before)),
         ("orchestrator now", health_of(after)),

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx  # type: ignore[import-not-found]
-from prefect import flow, task  # type: ignore[import-not-found]
+from prefect import flow  # type: ignore[import-not-found]
+from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize  # type: ignore[import-not-found]
 from prefect.client.orchestration import get_client  # type: ignore[import-not-found]
 from prefect.exceptions import ObjectNotFound, PrefectException  # type: ignore[import-not-found]
 
@@ -32,16 +33,59 @@ RUN_SECONDS = 180.0
 Report = Callable[..., None]
 
 
-@task(name="count-words")  # type: ignore[untyped-decorator]
-def count_words(caption: str) -> int:
-    """Return the number of words in one caption."""
-    return len(caption.split())
+def _asset(key: str, name: str, description: str, owner: str) -> Asset:
+    return Asset(key=key, properties=AssetProperties(name=name, description=description, owners=[owner]))
+
+
+CAPTIONS = _asset("s3://captionacc/raw/captions.csv", "Raw captions", "What viewers wrote.", "video team")
+VIDEOS = _asset("s3://captionacc/raw/videos.csv", "Raw videos", "One line for each video.", "video team")
+CLEAN = _asset("postgres://captionacc/captions/clean", "Clean captions", "Lower case, without doubles.", "text team")
+BY_VIDEO = _asset(
+    "postgres://captionacc/captions/by_video", "Captions by video", "What the player asks for.", "text team"
+)
+WORDS = _asset("postgres://captionacc/captions/words", "Word counts", "Behind the weekly report.", "analytics")
+
+
+@materialize(CAPTIONS)  # type: ignore[untyped-decorator]
+def fetch_captions(captions: tuple[str, ...]) -> list[str]:
+    """Stand for a download."""
+    add_asset_metadata(CAPTIONS, {"rows": len(captions)})
+    return list(captions)
+
+
+@materialize(VIDEOS)  # type: ignore[untyped-decorator]
+def fetch_videos() -> list[str]:
+    """Stand for another one."""
+    return ["cats.mp4", "weather.mp4"]
+
+
+@materialize(CLEAN)  # type: ignore[untyped-decorator]
+def clean_captions(captions: list[str]) -> list[str]:
+    """Return each caption once, in lower case."""
+    clean = list(dict.fromkeys(caption.lower() for caption in captions))
+    add_asset_metadata(CLEAN, {"rows": len(clean), "doubles": len(captions) - len(clean)})
+    return clean
+
+
+@materialize(BY_VIDEO, by="sqlmesh")  # type: ignore[untyped-decorator]
+def join_videos(captions: list[str], videos: list[str]) -> dict[str, str]:
+    """Return each video with its caption."""
+    return dict(zip(videos, captions, strict=False))
+
+
+@materialize(WORDS)  # type: ignore[untyped-decorator]
+def count_words(captions: list[str], by_video: dict[str, str]) -> dict[str, int]:
+    """Return the number of words for each video, and for all captions."""
+    return {video: len(caption.split()) for video, caption in by_video.items()} | {
+        "all": sum(len(caption.split()) for caption in captions)
+    }
 
 
 @flow(name=FLOW, log_prints=True)  # type: ignore[untyped-decorator]
-def caption_sample(captions: tuple[str, ...] = ("a cat on a mat", "rain")) -> int:
-    """Count the words of all captions."""
-    total: int = sum(count_words(caption) for caption in captions)
+def caption_sample(captions: tuple[str, ...] = ("A cat on a mat", "rain")) -> int:
+    """Count the words of all captions; five assets in three layers."""
+    raw, videos = fetch_captions(captions), fetch_videos()
+    total: int = count_words(clean_captions(raw), join_videos(raw, videos))["all"]
     print(f"{len(captions)} captions, {total} words")
     return total
 

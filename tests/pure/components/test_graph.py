@@ -191,6 +191,7 @@ def test_the_machine_is_deployed_by_digest_as_the_runbook_says(program: Program)
     assert config["restart"] == {"policy": "always"}
     assert config["metadata"] == {"fly_platform_version": "v2", "fly_process_group": "app"}
     assert config["env"]["PREFECT_SERVER_EVENTS_RETENTION_PERIOD"] == "P7D"
+    assert config["env"]["PREFECT_FLY_LINEAGE_DAYS"] == "90"
     service = config["services"][0]
     assert (service["internal_port"], service["autostop"], service["min_machines_running"]) == (4200, "off", 1)
     assert service["ports"][0] == {"port": 80, "handlers": ["http"], "force_https": True}
