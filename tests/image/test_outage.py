@@ -1,0 +1,116 @@
+"""The database goes away under a running flow, and the server is killed: what was accepted is not lost."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from clients.loops import until
+from clients.timing import Timing
+from tests.image.conftest import KEYS
+from tests.support.postgres import running_postgres
+from tests.support.prefect_server import Program, database_environment, hashed, run_verb, running
+from toolchain.prefect_env import prefect_python
+
+pytestmark = pytest.mark.prefect
+
+CLIENTS = Path(__file__).parent / "clients"
+KEY = KEYS["orchestrator"]
+PATIENCE = 300.0
+
+
+def eventually(holds: Callable[[], bool], what: str) -> None:
+    for _ in until(PATIENCE, timing=Timing(), every=0.1):
+        if holds():
+            return
+    raise AssertionError(f"not within {PATIENCE:.0f} s: {what}")
+
+
+def post(program: Program, path: str, body: object) -> requests.Response:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    return requests.post(program.api_url + path, json=body, headers=headers, timeout=120)
+
+
+def failed_answers(program: Program) -> int:
+    """How many accepted requests the server answered with an error of its own."""
+    shown = requests.get(f"http://127.0.0.1:{program.metrics_port}/metrics", timeout=120).text
+    found = re.search(r'^prefect_gate_responses_total\{class="5xx"\} (\S+)', shown, re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+@contextmanager
+def looping_client(program: Program, home: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
+    """Run flows within a flow; yield the process, the file with their number and the one that ends them."""
+    counted, done = home / "counted", home / "done"
+    environ = program.client_environment(PREFECT_API_KEY=KEY, PREFECT_API_AUTH_STRING=f"orchestrator:{KEY}")
+    argv = [str(prefect_python()), str(CLIENTS / "outage.py"), str(counted), str(done)]
+    with (home / "client.log").open("wb") as log, subprocess.Popen(argv, env=environ, stdout=log, stderr=log) as client:
+        try:
+            yield client, counted, done
+        finally:
+            client.kill()
+
+
+def test_a_flow_outlives_an_outage_of_the_database(tmp_path: Path) -> None:
+    """Postgres stops under a flow of a stock client and comes back: the server says 503, nothing has to be restarted.
+
+    Prefect by itself answers 500, which ends the flow at its next request and leaves it "running" for ever.
+    """
+    with running_postgres(tmp_path / "postgres") as postgres:
+        environ = database_environment(postgres.create_database("outage"))
+        made = run_verb("migrate", tmp_path, environ)
+        assert made.returncode == 0, made.stdout + made.stderr
+        with (
+            running(Program(tmp_path, environ | {"PREFECT_FLY_API_KEYS": hashed(KEYS)})) as program,
+            looping_client(program, tmp_path) as (client, counted, done),
+        ):
+            eventually(counted.exists, "the flow's first step")
+            postgres.stop()
+            assert post(program, "/flows/filter", {}).status_code == 503
+            assert requests.get(f"{program.api_url}/ready", timeout=120).status_code == 503
+            eventually(lambda: failed_answers(program) >= 3, "the flow meets the outage")
+            assert client.poll() is None, (tmp_path / "client.log").read_text()
+            postgres.start()
+            eventually(lambda: requests.get(f"{program.api_url}/ready", timeout=120).ok, "ready again")
+            done.touch()
+            assert client.wait(PATIENCE) == 0, (tmp_path / "client.log").read_text()
+            states = Counter(run["state_type"] for run in post(program, "/flow_runs/filter", {}).json())
+            assert states == {"COMPLETED": int(counted.read_text()) + 1}
+
+
+def test_a_killed_server_loses_no_run_that_it_accepted(migrated_database: Callable[[], str], tmp_path: Path) -> None:
+    """Kill -9 while runs are created as fast as they are taken: each that was answered with 201 is there afterwards."""
+    environ = database_environment(migrated_database()) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)}
+    accepted: list[str] = []
+    with running(Program(tmp_path, environ)) as program:
+        flow = post(program, "/flows/", {"name": "killed"}).json()["id"]
+
+        def create() -> None:
+            while True:
+                try:
+                    reply = post(program, "/flow_runs/", {"flow_id": flow, "state": {"type": "SCHEDULED"}})
+                except requests.RequestException:
+                    return
+                if reply.status_code == 201:
+                    accepted.append(reply.json()["id"])
+
+        threads = [threading.Thread(target=create) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(accepted) >= 20, "twenty runs")
+        assert program.stop(signal.SIGKILL) == -signal.SIGKILL
+        for thread in threads:
+            thread.join()
+    with running(replace(program, process=None)) as again:
+        found = post(again, "/flow_runs/count", {"flow_runs": {"id": {"any_": accepted}}})
+        assert found.json() == len(accepted)
