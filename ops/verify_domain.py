@@ -6,6 +6,8 @@ It changes nothing but to let Fly look at the name's DNS. Whoever uses the name 
 from __future__ import annotations
 
 import argparse
+import math
+from dataclasses import replace
 
 from clients.fly import FlyClient
 from clients.fly.certificates import Certificate
@@ -14,6 +16,9 @@ from clients.prefect import PrefectClient, PrefectError
 from ops import arguments
 from ops.errors import OpsError
 from ops.runtime import Runtime
+
+# A check may make Fly ask the authority, which takes only a few failures an hour for a name.
+_CHECK_EVERY = 30.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +36,11 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     Raises:
         OpsError: the name cannot be used in time, or the app does not have it.
     """
-    fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+    name = Name(FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say), args, rt)
     server = PrefectClient.at(args.server_url, rt.world)
     problem = ""
     for left in rt.until(args.timeout):
-        problem = look(fly, server, args.server_app, args.domain)
+        problem = look(name.certificate(), server)
         if not problem:
             rt.progress.say(f"{args.domain} has a valid certificate and leads to the server")
             return {"domain": args.domain, "verified": True}
@@ -46,21 +51,37 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     )
 
 
-def look(fly: FlyClient, server: PrefectClient, app: str, domain: str) -> str:
-    """Check once. Return what lacks, or an empty text when nothing does.
+class Name:
+    """The name, of which Fly is asked often and told to look at the DNS more seldom."""
 
-    Raises:
-        OpsError: the app does not have the name, which waiting does not fix.
-    """
-    try:
-        certificate = fly.certificates.check(app, domain)
-    except FlyNotFoundError as missing:
-        raise OpsError(
-            f'could not use domain "{domain}": app "{app}" does not have it ({missing.said}). Run "pulumi up '
-            '--refresh", which asks for it again.'
-        ) from missing
-    lacking = what_lacks(certificate)
-    if lacking:
+    def __init__(self, fly: FlyClient, args: argparse.Namespace, rt: Runtime) -> None:
+        self._fly, self._app, self._domain, self._clock = fly, args.server_app, args.domain, rt.clock
+        self._checked = -math.inf
+        self._seen: tuple[str, ...] | None = None
+
+    def certificate(self) -> Certificate:
+        """Return how far it is.
+
+        Raises:
+            OpsError: the app does not have the name, which waiting does not fix.
+        """
+        due = self._clock() - self._checked >= _CHECK_EVERY
+        ask = self._fly.certificates.check if due else self._fly.certificates.get
+        try:
+            found = ask(self._app, self._domain)
+        except FlyNotFoundError as missing:
+            raise OpsError(
+                f'could not use domain "{self._domain}": app "{self._app}" does not have it ({missing.said}). Run '
+                '"pulumi up --refresh", which asks for it again.'
+            ) from missing
+        if due:
+            self._checked, self._seen = self._clock(), found.seen
+        return replace(found, seen=self._seen)
+
+
+def look(certificate: Certificate, server: PrefectClient) -> str:
+    """Return what lacks until the server can be used under the name, or an empty text when nothing does."""
+    if lacking := what_lacks(certificate):
         return lacking
     try:
         server.ready()
@@ -78,9 +99,10 @@ def what_lacks(certificate: Certificate) -> str:
     if certificate.status == "pending_ownership":
         reasons.append(f"Fly wants proof that the name is yours: add {_rows(certificate, 'TXT')}")
     elif not certificate.configured:
-        found = ", ".join(certificate.seen) or "nothing"
+        seen = certificate.seen
+        found = "" if seen is None else f" (found: {', '.join(seen) or 'nothing'})"
         first = f"add {_rows(certificate, 'CNAME')}, or {_rows(certificate, 'A', 'AAAA')}"
-        reasons.append(f"its DNS does not lead to the app (found: {found}): {first}")
+        reasons.append(f"its DNS does not lead to the app{found}: {first}")
     else:
         reasons.append(f"its DNS leads to the app, and the certificate is not issued yet ({certificate.status})")
     return "; ".join([*reasons, *certificate.errors[-1:]])

@@ -40,7 +40,7 @@ class Certificate:
         issued: there is a certificate that Fly serves.
         acme_requested: Fly gets and renews certificates for it.
         records: what may be added to the DNS.
-        seen: what the DNS holds, as far as Fly told: only a check tells.
+        seen: what the name's DNS holds; None when Fly did not look: only a check tells.
         errors: why it could not be issued, newest last.
         rate_limited_until: until when the authority takes no more requests; empty when it does.
     """
@@ -51,7 +51,7 @@ class Certificate:
     issued: bool
     acme_requested: bool
     records: tuple[DnsRecord, ...]
-    seen: tuple[str, ...]
+    seen: tuple[str, ...] | None
     errors: tuple[str, ...]
     rate_limited_until: str
 
@@ -71,7 +71,7 @@ class Certificate:
             issued=any(each.get("status") == "active" for each in records(entry.get("certificates"))),
             acme_requested=bool(entry.get("acme_requested")),
             records=tuple(_records(hostname, record(entry.get("dns_requirements")))),
-            seen=tuple(_seen(record(entry.get("dns_records")))),
+            seen=tuple(_seen(record(entry["dns_records"]))) if "dns_records" in entry else None,
             errors=tuple(_sentence(each) for each in records(entry.get("validation_errors"))),
             rate_limited_until=str(entry.get("rate_limited_until") or ""),
         )

@@ -105,6 +105,8 @@ def test_a_machine_is_a_container_with_its_limits(pushed: tuple[str, str], tmp_p
         path = f"/apps/web/machines/{machine['id']}"
         command = await world.call("POST", f"{path}/exec", {"cmd": "cat /eat.py"})
         assert command.body["stdout"] == _EATER
+        reading = await world.call("POST", f"{path}/exec", {"command": ["cat"], "stdin": "read and ended"})
+        assert (reading.body["exit_code"], reading.body["stdout"]) == (0, "read and ended")
         await world.call("POST", f"{path}/stop")
         await world.call("GET", f"{path}/wait?state=stopped&timeout=30")
         assert "leaving on SIGTERM" in world.fly.logs.text("web", machine["id"])

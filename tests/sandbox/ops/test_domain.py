@@ -83,3 +83,14 @@ def test_doctor_tells_how_far_it_is_and_checks_nothing(verbs: Verbs) -> None:
     assert {entry["method"] for entry in verbs.sandbox.journal()[seen:]} == {"GET"}
     client_of(verbs.sandbox).certificates.remove(SERVER, NAME)
     assert '"pulumi up" asks for its certificate' in doctor(verbs)
+
+
+def test_fly_is_made_to_look_at_the_dns_seldom(verbs: Verbs) -> None:
+    """Each look may be a failure that the authority counts: one in 30 s, and plain reads in between."""
+    began = verbs.sandbox.clock.time()
+    assert verbs.run(*VERIFY, "--server-url", "http://127.0.0.1:9", "--timeout", "3") is None
+    seconds = verbs.sandbox.clock.time() - began
+    calls = [f"{call['method']} {call['path']}" for call in verbs.sandbox.journal("fly")]
+    path = f"/v1/apps/{SERVER}/certificates/{NAME}"
+    assert 1 <= calls.count(f"POST {path}/check") <= 1 + seconds / 30
+    assert calls.count(f"GET {path}") > 1
