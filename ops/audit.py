@@ -16,9 +16,10 @@ from typing import Any
 
 from clients.endpoints import World
 from clients.names import ORCHESTRATOR, VERIFY_KEY
-from clients.prefect import PrefectAnswerError, PrefectClient, PrefectError, PrefectUnauthorizedError
+from clients.prefect import PrefectAnswerError, PrefectError, PrefectUnauthorizedError
 from clients.redaction import redacted
 from ops.errors import OpsError
+from ops.reaching import prefect_client
 from ops.runtime import Runtime
 from ops.status_stack import StatedStack
 from ops.verify_server import credential_from
@@ -76,7 +77,7 @@ def _lines(stack: StatedStack, rt: Runtime, query: Mapping[str, list[str]], limi
     how = f'export {VERIFY_KEY}="$(pulumi stack output --show-secrets uiLogin --stack {stack.name})"'
     if not rt.environ.get(VERIFY_KEY):
         raise OpsError(f'could not read the audit: variable "{VERIFY_KEY}" is not set. {how}')
-    credential, server = credential_from(rt), PrefectClient.at(stack.server_url, rt.world)
+    credential, server = credential_from(rt), prefect_client(stack.server_url, stack.reach, stack.server_app, rt)
     before: int | None = None
     while limit > 0:
         ends = {"before": [str(before)]} if before else {}

@@ -77,7 +77,7 @@ def _answer(done: Execution, machine: str) -> dict[str, Any]:
         answer = json.loads(done.stdout)
     except ValueError:
         answer = None
-    if done.exit_code or not isinstance(answer, dict):
+    if done.exit_code or not isinstance(answer, dict) or not answer.keys() & {"status", "error"}:
         # Its standard error is left out: a traceback could hold the request, and with it a key.
         why = f"machine {machine} cannot make requests (exit code {done.exit_code}): its image has no probe"
         raise NoAnswerError(why, maybe_sent=False)

@@ -79,6 +79,7 @@ def test_what_it_answers_is_read_as_any_answer() -> None:
         ({"machines": []}, 'no machine of app "acme-prefect" runs, and only they reach it'),
         ({"exit_code": 1}, "machine a1 cannot make requests (exit code 1): its image has no probe"),
         ({"answer": []}, "machine a1 cannot make requests (exit code 0): its image has no probe"),
+        ({"answer": {}}, "machine a1 cannot make requests (exit code 0): its image has no probe"),
         ({"answer": {"error": "ConnectionRefusedError: no"}}, "machine a1 gets no answer: ConnectionRefusedError: no"),
         ({"trouble": FlyConflictError("run", "not running")}, "the request could not be made inside its network: not"),
     ],
