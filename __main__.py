@@ -4,7 +4,7 @@ import os
 import signal
 from datetime import UTC, datetime
 
-from components import stack
+from components import on_server, stack
 from components.github_environment import require_environment
 from components.orchestrator_wiring import OrchestratorWiring
 from components.prefect_server import PrefectServer
@@ -29,8 +29,10 @@ if settings.fly is not None:
         monitor_args, after = stack.monitor_args(settings), stack.after(server)
         monitor = UptimeMonitor(settings.fly.app, monitor_args, after)
 
+kept = on_server.keep(settings, keys, server)
+
 if settings.orchestrator.connected:
-    wiring_args = stack.wiring_args(settings, keys, server, monitor)
+    wiring_args = stack.wiring_args(settings, keys, server, monitor, kept)
     wiring = OrchestratorWiring(settings.orchestrator.app, wiring_args)
 
 export(settings, keys, server, wiring)

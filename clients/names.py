@@ -40,6 +40,8 @@ ORCHESTRATOR = "orchestrator"
 GITHUB = "github"
 VERIFY = "verify"
 CONSUMERS = (ORCHESTRATOR, GITHUB, VERIFY)
+PULUMI = "pulumi"
+"""Reads and writes what the stack keeps on the server; made only where there is such a thing."""
 
 KEY_PREFIX = "pf_"
 """What every generated key begins with; secret scanners can look for it."""
@@ -53,6 +55,8 @@ REGISTRY_TOKEN = "FLY_REGISTRY_TOKEN"  # noqa: S105
 GITHUB_TOKEN = "GITHUB_TOKEN"  # noqa: S105
 BETTER_STACK_TOKEN = "BETTERSTACK_API_TOKEN"  # noqa: S105
 VERIFY_KEY = "PREFECT_FLY_VERIFY_KEY"
+SERVER_KEY = "PREFECT_FLY_SERVER_KEY"
+"""Key of a Prefect server, `name:key` or Prefect Cloud's, for the verbs that use its API."""
 SKIP_DETACH = "PREFECT_FLY_SKIP_DETACH"
 
 OWNER_PREFIX = "PREFECT_FLY_OWNER_"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
-from clients.names import BETTER_STACK_TOKEN, FLY_TOKEN, GITHUB_TOKEN, REGISTRY_TOKEN, VERIFY_KEY
+from clients.names import BETTER_STACK_TOKEN, FLY_TOKEN, GITHUB_TOKEN, REGISTRY_TOKEN, SERVER_KEY, VERIFY_KEY
 
 _CUT = "[cut out]"
 _NAMES = r"\b(?:password|passwd|pwd|secret|token|api_?key)\b"
@@ -23,7 +23,7 @@ _PATTERNS = (
     (re.compile(rf"(?P<keep>{_NAMES}['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&]+", re.IGNORECASE), rf"\g<keep>{_CUT}"),
     (re.compile(r"\b(?:pf|pnu|fm\d[a-z]?|gh[pousr]|github_pat)_[\w,-]{16,}"), _CUT),
 )
-_VARIABLES = (FLY_TOKEN, REGISTRY_TOKEN, GITHUB_TOKEN, BETTER_STACK_TOKEN, VERIFY_KEY)
+_VARIABLES = (FLY_TOKEN, REGISTRY_TOKEN, GITHUB_TOKEN, BETTER_STACK_TOKEN, VERIFY_KEY, SERVER_KEY)
 # A shorter value would be found in ordinary words.
 _SHORTEST = 8
 _LONGEST_READ, _LONGEST_LINE = 20_000, 600

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import pulumi
 
-from clients.names import CONSUMERS, GITHUB, ORCHESTRATOR, VERIFY
+from clients.names import CONSUMERS, GITHUB, ORCHESTRATOR, PULUMI, VERIFY
 from components.api_keys import ApiKeys, ApiKeysArgs, KeyLimits
 from components.machine_config import MachineSettings
 from components.orchestrator_redeploy import Deployment, OwnServer
@@ -18,11 +19,12 @@ from settings.fly import FlySettings
 
 
 def api_keys(settings: Settings, fly: FlySettings) -> ApiKeys:
-    """Make one key for each consumer and each person."""
+    """Make one key for each consumer and each person, and one for the stack itself where it keeps objects there."""
     # GitHub's runners do not reach a private server: they are given nothing, so there is no key of theirs either.
     usual = [name for name in CONSUMERS if name != GITHUB or not fly.private]
+    own = [PULUMI] if settings.keeps_something else []
     args = ApiKeysArgs(
-        consumers=(*usual, *(login.name for login in settings.logins)),
+        consumers=(*usual, *own, *(login.name for login in settings.logins)),
         current=settings.keys.current,
         accepted=settings.keys.accepted,
         limits=_limits(settings),
@@ -93,9 +95,16 @@ def after(server: PrefectServer) -> pulumi.ResourceOptions:
 
 
 def wiring_args(
-    settings: Settings, keys: ApiKeys | None, server: PrefectServer | None, monitor: UptimeMonitor | None
+    settings: Settings,
+    keys: ApiKeys | None,
+    server: PrefectServer | None,
+    monitor: UptimeMonitor | None,
+    kept: Sequence[pulumi.Resource] = (),
 ) -> OrchestratorWiringArgs:
-    """Return the inputs of the wiring, to our own server or to Prefect Cloud."""
+    """Return the inputs of the wiring, to our own server or to Prefect Cloud.
+
+    `kept` are objects on the server that the orchestrator may use.
+    """
     if keys and server:
         version = settings.orchestrator.client_version
         orchestrator = Connection.to_own_server(settings.api_url, keys, ORCHESTRATOR, version)
@@ -116,7 +125,7 @@ def wiring_args(
         github=github,
         server=_own_server(settings, keys, server),
         healthy_timeout=settings.timeouts.healthy,
-        waits_for=[*(server.waits_for if server else []), *(monitor.waits_for if monitor else [])],
+        waits_for=[*(server.waits_for if server else []), *(monitor.waits_for if monitor else []), *kept],
     )
 
 

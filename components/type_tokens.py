@@ -1,5 +1,6 @@
 """Type tokens of our components. They are part of every URN in users' state: a rename needs an alias."""
 
+ALERTS = "prefectfly:prefect:Alerts"
 API_KEYS = "prefectfly:credentials:ApiKeys"
 DOCKER_IMAGE = "prefectfly:docker:DockerImage"
 FLY_APP = "prefectfly:fly:FlyApp"
@@ -9,4 +10,5 @@ GITHUB_SECRETS = "prefectfly:github:GitHubSecrets"
 ORCHESTRATOR_REDEPLOY = "prefectfly:orchestrator:OrchestratorRedeploy"
 ORCHESTRATOR_WIRING = "prefectfly:orchestrator:OrchestratorWiring"
 PREFECT_SERVER = "prefectfly:prefect:PrefectServer"
+SERVER_OBJECTS = "prefectfly:prefect:ServerObjects"
 UPTIME_MONITOR = "prefectfly:uptime:UptimeMonitor"

@@ -23,6 +23,11 @@ ALWAYS: Mapping[str, tuple[str, ...]] = {
     "github:index/actionsSecret:ActionsSecret": ("value", "plaintextValue"),
     "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret": ("value", "plaintextValue"),
     "pulumi-python:dynamic/fly:Secrets": ("values",),
+    "pulumi-python:dynamic/prefect:NotificationBlock": ("credential", "data"),
+    **{
+        f"pulumi-python:dynamic/prefect:{kind}": ("credential",)
+        for kind in ("Automation", "ConcurrencyLimit", "Variable", "WorkPool")
+    },
     "docker:index/image:Image": ("registry.password",),
 }
 

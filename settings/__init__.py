@@ -3,7 +3,9 @@
     groups        the models: names, defaults, limits, sentences; built on `group`, that of Fly in `fly`
     draft         reads a configuration group by group
     rules         what no single setting can check
+    server_rules  the same, of what the stack keeps on the Prefect server
     other_stacks  what another stack file of the repository claims already
+    alert_channels  addresses of alerts, and the blocks they become
     database      connection strings and connection budgets
     docs          the configuration page and the JSON schema, made from the groups
 
@@ -13,17 +15,19 @@ the key it belongs to. Secrets are kept out of every `repr`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pulumi
+from pydantic import JsonValue
 
 from clients.endpoints import World
 from clients.names import owner_of
 from settings import draft as drafts
-from settings import other_stacks, rules
+from settings import other_stacks, rules, server_rules
 from settings.database import ConnectionBudget
 from settings.draft import NAMESPACE, Draft
 from settings.fly import FlySettings
@@ -44,6 +48,9 @@ from settings.groups import (
     VmSettings,
 )
 from settings.problems import Problems
+from settings.server_groups import AlertSettings, ConcurrencyLimitSettings, WorkPoolSettings
+
+_CLOUD_API = re.compile(r"https://api\.prefect\.cloud/api/accounts/([^/]+)/workspaces/([^/]+)")
 
 __all__ = ["NAMESPACE", "Settings", "SettingsError", "load", "parse"]
 
@@ -80,6 +87,11 @@ class Settings:
     database_ca: str = field(repr=False)
     redis_url: str = field(repr=False)
     cloud_api_key: str = field(repr=False)
+    alerts: AlertSettings
+    variables: Mapping[str, JsonValue]
+    work_pools: Mapping[str, WorkPoolSettings]
+    concurrency_limits: ConcurrencyLimitSettings
+    alert_addresses: Mapping[str, str] = field(repr=False)
 
     @property
     def server_url(self) -> str:
@@ -95,6 +107,30 @@ class Settings:
     def private(self) -> bool:
         """Whether the server is reached inside the Fly organisation's network alone; false with Prefect Cloud."""
         return self.fly is not None and self.fly.private
+
+    @property
+    def ui_url(self) -> str:
+        """What an address in the UI begins with; empty where it is not known."""
+        if self.fly:
+            return self.fly.server_url
+        found = _CLOUD_API.fullmatch(self.api_url)
+        return f"https://app.prefect.cloud/account/{found[1]}/workspace/{found[2]}" if found else ""
+
+    @property
+    def server_name(self) -> str:
+        """The name of the server that the stack uses: its Fly app's, or the workspace's id."""
+        return self.fly.app if self.fly else self.api_url.rpartition("/")[2]
+
+    @property
+    def states_objects(self) -> bool:
+        """Tell whether the stack states variables, work pools or limits."""
+        limits = self.concurrency_limits
+        return bool(self.variables or self.work_pools or limits.everywhere or limits.tags)
+
+    @property
+    def keeps_something(self) -> bool:
+        """Tell whether the stack keeps anything on the server that it uses."""
+        return bool(self.alerts.channels) or self.states_objects
 
     @property
     def github_repository(self) -> str:
@@ -132,14 +168,21 @@ def parse(config: Mapping[str, str], *, stack: str, owner: str, root: Path) -> S
     connections = rules.budget(draft, problems)
     database_url = rules.database_url(draft, problems)
     rules.check(draft, problems)
+    addresses = server_rules.addresses(draft, problems)
+    server_rules.check(draft, addresses, problems)
     other_stacks.check(draft, stack, root, problems)
     if problems:
         raise _failure(stack, problems)
-    return _settings(draft, stack, owner, connections, database_url)
+    return _settings(draft, stack, owner, connections, database_url, addresses)
 
 
 def _settings(
-    draft: Draft, stack: str, owner: str, connections: ConnectionBudget | None, database_url: str
+    draft: Draft,
+    stack: str,
+    owner: str,
+    connections: ConnectionBudget | None,
+    database_url: str,
+    addresses: Mapping[str, str],
 ) -> Settings:
     general = draft.get(GeneralSettings)
     return Settings(
@@ -167,6 +210,11 @@ def _settings(
         database_ca=draft.secrets["databaseCa"],
         redis_url=draft.secrets["redisUrl"],
         cloud_api_key=draft.secrets["cloudApiKey"],
+        alerts=draft.get(AlertSettings),
+        variables=general.variables,
+        work_pools=general.work_pools,
+        concurrency_limits=draft.get(ConcurrencyLimitSettings),
+        alert_addresses=addresses,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from settings.draft import NAMESPACE
 from settings.group import Group
-from settings.groups import GROUPS, SECRETS, GeneralSettings, LoginSettings
+from settings.groups import GROUPS, SECRETS, SECRETS_BY_NAME, GeneralSettings, LoginSettings
 
 _INTRO = """\
 # Configuration
@@ -57,11 +57,23 @@ def rows() -> Iterator[Row]:
     """Describe every setting."""
     kinds: dict[str, type[Group]] = {"": GeneralSettings, "logins[]": LoginSettings, **GROUPS}
     for prefix, kind in kinds.items():
-        for key, entry in _properties(kind).items():
-            default = _shown(entry["default"]) if "default" in entry else "(required)"
-            yield Row(f"{prefix}.{key}".removeprefix("."), _allowed(entry), default, entry["description"])
+        yield from _rows(prefix, _properties(kind))
     for key, doc in SECRETS.items():
-        yield Row(key, "secret", "(none)", doc)
+        yield Row(key, "names with a secret each" if key in SECRETS_BY_NAME else "secret", "(none)", doc)
+
+
+def _rows(prefix: str, properties: Mapping[str, Any]) -> Iterator[Row]:
+    for key, entry in properties.items():
+        default = _shown(entry["default"]) if "default" in entry else "(required)"
+        path = f"{prefix}.{key}".removeprefix(".")
+        yield Row(path, _allowed(entry), default, entry["description"])
+        yield from _rows(f"{path}.<name>", _each(entry).get("properties", {}))
+
+
+def _each(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what each name of a setting holds; empty when anything, or when it has no names."""
+    each = entry.get("additionalProperties")
+    return each if isinstance(each, dict) else {}
 
 
 def schema_text() -> str:
@@ -97,12 +109,18 @@ def schema() -> dict[str, Any]:
 
 
 def _own_properties() -> dict[str, Any]:
-    secret = {"type": "object", "properties": {"secure": {"type": "string"}}, "required": ["secure"]}
     return {
         **_properties(GeneralSettings),
         **{name: _object(kind) for name, kind in GROUPS.items()},
-        **{key: {"description": doc, **secret, "additionalProperties": False} for key, doc in SECRETS.items()},
+        **{key: {"description": doc, **_secret(key)} for key, doc in SECRETS.items()},
     }
+
+
+def _secret(key: str) -> dict[str, Any]:
+    secure = {"type": "object", "properties": {"secure": {"type": "string"}}, "required": ["secure"]}
+    one = {**secure, "additionalProperties": False}
+    # A whole object can be one secret as well.
+    return {"anyOf": [one, {"type": "object", "additionalProperties": one}]} if key in SECRETS_BY_NAME else one
 
 
 def _object(kind: type[Group]) -> dict[str, Any]:
@@ -116,8 +134,21 @@ def _object(kind: type[Group]) -> dict[str, Any]:
 
 def _properties(kind: type[Group]) -> dict[str, Any]:
     """Return pydantic's own description of each setting, without what says nothing here."""
-    found = kind.model_json_schema(by_alias=True)["properties"]
-    return {key: _plain(entry) for key, entry in found.items()}
+    schema = kind.model_json_schema(by_alias=True)
+    return {key: _plain(_resolved(entry, schema)) for key, entry in schema["properties"].items()}
+
+
+def _resolved(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a setting with the groups that its names hold written out."""
+    each = entry.get("additionalProperties")
+    if not isinstance(each, dict) or "$ref" not in each:
+        # Pydantic names "any JSON" as well.
+        return dict(entry)
+    group = schema["$defs"][each["$ref"].rpartition("/")[2]]
+    if "properties" not in group:
+        return {**entry, "additionalProperties": True}
+    inner = {key: _plain(_resolved(found, schema)) for key, found in group["properties"].items()}
+    return {**entry, "additionalProperties": {**_plain(group), "properties": inner}}
 
 
 def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,11 +167,18 @@ def _allowed(entry: Mapping[str, Any]) -> str:
         inner = "a name or a group" if groups else _allowed({"type": "string", **entry["items"]})
         return f"list, each: {inner}"
     if entry["type"] == "object":
-        return "names with a text each"
+        return f"names with {_of_each(entry)} each"
     if "pattern" in entry:
         # A bar would end the cell of the table.
         return f"text like `{entry['pattern']}`".replace("|", "\\|")
-    return {"boolean": "`true`, `false`", "string": "text"}[entry["type"]]
+    return {"boolean": "`true`, `false`", "string": "text", "number": "number"}[entry["type"]]
+
+
+def _of_each(entry: Mapping[str, Any]) -> str:
+    each = _each(entry)
+    if "properties" in each:
+        return "a group"
+    return {"string": "a text", "integer": "a whole number"}.get(each.get("type", ""), "any value")
 
 
 def _whole_number(entry: Mapping[str, Any]) -> str:
@@ -151,7 +189,7 @@ def _whole_number(entry: Mapping[str, Any]) -> str:
 
 
 def _shown(default: object) -> str:
-    if default is None:
+    if default is None or default == "":
         return "(none)"
     if isinstance(default, list):
         return "`[" + ", ".join(map(str, default)) + "]`"

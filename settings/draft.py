@@ -14,6 +14,12 @@ from settings.groups import GROUPS, SECRETS, GeneralSettings
 from settings.problems import Problems, known_keys
 
 NAMESPACE = "prefect-fly"
+# Outside of any group and not a single value; what to say when one is.
+_WITH_PARTS = {
+    "logins": 'give a list of names, for example ["admin"]',
+    "variables": "give names with a value each",
+    "workPools": "give names with a group of settings each",
+}
 
 # What is no JSON, holds a number of thousands of digits, or is too deep.
 _UNREADABLE = (ValueError, RecursionError)
@@ -80,11 +86,14 @@ def read(config: Mapping[str, str], problems: Problems) -> Draft:
 
 def _general(texts: Mapping[str, str], problems: Problems) -> GeneralSettings | None:
     values: dict[str, Any] = dict(texts)
-    try:
-        values |= {"logins": _logins(json.loads(texts["logins"]))} if "logins" in texts else {}
-    except _UNREADABLE:
-        problems.add("logins", 'give a list of names, for example ["admin"]')
-        del values["logins"]
+    for key in _WITH_PARTS.keys() & values.keys():
+        try:
+            values[key] = json.loads(texts[key])
+        except _UNREADABLE:
+            problems.add(key, _WITH_PARTS[key])
+            del values[key]
+    if "logins" in values:
+        values["logins"] = _logins(values["logins"])
     return _validated(GeneralSettings, "", values, problems)
 
 

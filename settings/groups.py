@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from settings import expiry
 from settings.fly import FlySettings
 from settings.group import LOGIN, NAME, REGION, URL, Group, setting
+from settings.server_groups import AlertSettings, ConcurrencyLimitSettings, WorkPoolSettings
 
 
 class VmSettings(Group):
@@ -214,6 +215,8 @@ class GeneralSettings(Group):
             },
         },
     )
+    variables: dict[str, JsonValue] = setting({}, doc="variables on the server: names with any value each")
+    work_pools: dict[str, WorkPoolSettings] = setting({}, doc="work pools on the server")
 
 
 GROUPS: dict[str, type[Group]] = {
@@ -230,10 +233,15 @@ GROUPS: dict[str, type[Group]] = {
     "uptime": UptimeSettings,
     "timeouts": TimeoutSettings,
     "cloud": CloudSettings,
+    "alerts": AlertSettings,
+    "concurrencyLimits": ConcurrencyLimitSettings,
 }
 SECRETS = {
     "databaseUrl": "Postgres URL of the server, in any common spelling",
     "databaseCa": "PEM certificate that the database's TLS certificate is verified with",
     "redisUrl": "Redis URL (redis:// or rediss://), for services.separate",
     "cloudApiKey": "Prefect Cloud API key (pnu_...), for mode: cloud",
+    "alertAddresses": "address of each channel of alerts, by its name",
 }
+SECRETS_BY_NAME = frozenset({"alertAddresses"})
+"""Those that hold names with a secret each, set with --path."""

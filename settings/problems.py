@@ -44,7 +44,7 @@ def known_keys(kind: type[Group]) -> list[str]:
 
 def _sentence(error: ErrorDetails, kind: type[Group], group: str) -> tuple[str, str]:
     place = list(error["loc"])
-    if error["type"] == "string_type" and len(place) > 1 and isinstance(place[1], str):
+    if error["type"] == "string_type" and len(place) == 2 and isinstance(place[1], str):
         # A value inside a mapping, which people see as one setting.
         return _key(group, place[:1]), "give names with a text each"
     key, kind = _key(group, place), _innermost(kind, place)
@@ -101,7 +101,8 @@ _REASONS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "int_from_float": _is_not("a whole number"),
     "string_type": _is_not("text"),
     "tuple_type": _is_not('a list: write it as ["a", "b"]'),
-    "dict_type": lambda _value, _limits: "give names with a text each",
+    "dict_type": lambda _value, _limits: "give names with a value each",
+    "float_type": _is_not("a number"),
     "model_type": lambda _value, _limits: "give a group of settings, not a single value",
     "literal_error": _choices,
     "greater_than_equal": lambda value, limits: f"{value} is below {limits['ge']}",

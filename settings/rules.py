@@ -22,7 +22,7 @@ from clients.endpoints import (
     base_url,
     require_url,
 )
-from clients.names import CONSUMERS
+from clients.names import CONSUMERS, PULUMI
 from settings.database import ConnectionBudget, DatabaseUrlError, connection_budget, is_pooler, normalise
 from settings.draft import Draft, UnusableError
 from settings.fly import FlySettings
@@ -87,7 +87,7 @@ def _owner(draft: Draft, problems: Problems) -> None:
 def _logins(draft: Draft, problems: Problems) -> None:
     logins = [each.name for each in draft.get(GeneralSettings).logins]
     for login in logins:
-        if login in CONSUMERS:
+        if login in {*CONSUMERS, PULUMI}:
             problems.add("logins", f'"{login}" is the name of a consumer\'s own key: choose another')
     if len(set(logins)) != len(logins):
         problems.add("logins", "a name stands twice")

@@ -68,6 +68,10 @@ class Engine:
             values = {key: automation.ConfigValue(value, secret=True) for key, value in secret.items()}
             self._stack.set_all_config(values)
 
+    def set_secret_at(self, path: str, value: str) -> None:
+        """Set one secret inside of an object, as `pulumi config set --secret --path` does."""
+        self._stack.set_config(path, automation.ConfigValue(value, secret=True), path=True)
+
     def environment(self, **changes: str) -> None:
         """Change variables that the engine and its plugins see from now on."""
         for key, value in changes.items():

@@ -67,6 +67,7 @@ def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
             "names": names,
         },
         "pulumi-python:dynamic/fly:Machine": {"machine_id": digest[:14], "revision": f"rev-{args.name}"},
+        "pulumi-python:dynamic/prefect:NotificationBlock": {"object_id": f"{args.name}-object"},
         "pulumi-python:dynamic/credentials:ApiKey": {
             "value": f"pf_{digest}",
             "sha256": hashlib.sha256(digest.encode()).hexdigest(),

@@ -43,6 +43,7 @@ VERBS_AND_FLAGS = {
     "verify-domain": {"--endpoints", "--server-app", "--domain", "--server-url", "--timeout"},
     "verify-server": {"--endpoints", "--server-url", "--server-app", "--accepted-keys", "--timeout", "--reach"},
     "redeploy": {*_REDEPLOY},
+    "send-test-alert": {"--endpoints", "--api-url", "--automation", "--resource", "--timeout"},
     "verify": {
         *("--endpoints", "--mode", "--orchestrator-app", "--health-url", "--server-url", "--server-app"),
         *("--key", "--since", "--timeout", "--client-version", "--old-client", "--reach"),
@@ -69,6 +70,7 @@ VARIABLES = {
     "GITHUB_TOKEN": "GITHUB_TOKEN",
     "BETTER_STACK_TOKEN": "BETTERSTACK_API_TOKEN",
     "VERIFY_KEY": "PREFECT_FLY_VERIFY_KEY",
+    "SERVER_KEY": "PREFECT_FLY_SERVER_KEY",
     "SKIP_DETACH": "PREFECT_FLY_SKIP_DETACH",
     "OWNER_PREFIX": "PREFECT_FLY_OWNER_",
 }
@@ -80,6 +82,11 @@ PROVIDERS = {
     "pulumi-python:dynamic/fly:IpAddress": "providers.fly_ip_address FlyIpAddressProvider",
     "pulumi-python:dynamic/fly:Machine": "providers.fly_machine FlyMachineProvider",
     "pulumi-python:dynamic/fly:Secrets": "providers.fly_secrets FlySecretsProvider",
+    "pulumi-python:dynamic/prefect:Automation": "providers.prefect_automation AutomationProvider",
+    "pulumi-python:dynamic/prefect:ConcurrencyLimit": "providers.prefect_concurrency_limit ConcurrencyLimitProvider",
+    "pulumi-python:dynamic/prefect:NotificationBlock": "providers.prefect_notification_block NotificationBlockProvider",
+    "pulumi-python:dynamic/prefect:Variable": "providers.prefect_variable VariableProvider",
+    "pulumi-python:dynamic/prefect:WorkPool": "providers.prefect_work_pool WorkPoolProvider",
 }
 COMPONENTS = {
     "prefectfly:credentials:ApiKeys",
@@ -90,7 +97,9 @@ COMPONENTS = {
     "prefectfly:github:GitHubSecrets",
     "prefectfly:orchestrator:OrchestratorRedeploy",
     "prefectfly:orchestrator:OrchestratorWiring",
+    "prefectfly:prefect:Alerts",
     "prefectfly:prefect:PrefectServer",
+    "prefectfly:prefect:ServerObjects",
     "prefectfly:uptime:UptimeMonitor",
 }
 _HOW = (
@@ -134,6 +143,12 @@ PRIVATE = {
     .replace("admin,github,orchestrator", "admin,orchestrator")
     + " --reach machine"
     for name in ("acme-prefect-verify", "acme-orchestrator-verify")
+}
+TESTED_CHANNEL = {
+    "acme-prefect-ops-test": (
+        "exec .venv/bin/python -m ops send-test-alert --endpoints real --api-url https://acme-prefect.fly.dev/api "
+        "--automation 'ops: test message (dev)' --resource prefect-fly-{owner}.ops --timeout 180"
+    )
 }
 OLDER_CLIENT = {
     "acme-orchestrator-verify": COMMANDS["acme-orchestrator-verify"] + " --client-version 3.4.25 --old-client warn"
@@ -216,6 +231,14 @@ def test_type_tokens_of_components() -> None:
 def test_texts_of_commands() -> None:
     """Every Command of the default stack, to the letter."""
     assert commands() == COMMANDS
+
+
+def test_texts_of_commands_with_a_tested_channel() -> None:
+    """One more Command for each channel, and a key more that the machines accept."""
+    channels = {"ops": {"kind": "webhook", "hears": ["failed"]}}
+    found = commands(alerts={"channels": channels, "test": True}, alertAddresses={"ops": "https://example.com/hook"})
+    verify = COMMANDS["acme-prefect-verify"].replace("orchestrator,verify", "orchestrator,pulumi,verify")
+    assert found == COMMANDS | TESTED_CHANNEL | {"acme-prefect-verify": verify}
 
 
 def test_texts_of_commands_with_an_older_client() -> None:

@@ -13,8 +13,10 @@ import yaml
 
 import settings
 from settings import docs
-from settings.groups import GROUPS, SECRETS, LoginSettings
+from settings.group import Group
+from settings.groups import GROUPS, SECRETS, GeneralSettings, LoginSettings
 from settings.problems import known_keys
+from settings.server_groups import ChannelSettings, GlobalLimitSettings, WorkPoolSettings
 
 ROOT = Path(settings.__file__).parents[1]
 
@@ -41,7 +43,13 @@ def test_every_setting_is_on_the_page_with_what_it_may_be() -> None:
     rows = {row.key: row for row in docs.rows()}
     names = {f"{group}.{field.alias}" for group, kind in GROUPS.items() for field in kind.model_fields.values()}
     names |= {f"logins[].{key}" for key in known_keys(LoginSettings)}
-    assert names | set(SECRETS) | {"endpoints", "mode", "logins"} == rows.keys()
+    names |= {str(field.alias) for field in GeneralSettings.model_fields.values()} | set(SECRETS)
+    assert names == {key for key in rows if "<name>" not in key}
+    inner: dict[str, type[Group]] = {"alerts.channels": ChannelSettings, "workPools": WorkPoolSettings}
+    inner["concurrencyLimits.global"] = GlobalLimitSettings
+    for path, kind in inner.items():
+        expected = {f"{path}.<name>.{field.alias}" for field in kind.model_fields.values()}
+        assert expected == {key for key in rows if key.startswith(f"{path}.<name>")}
     assert all(row.allowed and row.doc for row in rows.values())
     assert rows["vm.cpuKind"].allowed == "`shared`, `performance`"
     assert rows["vm.memoryMb"].allowed == "whole number 256 to 131072, in steps of 256"
@@ -90,3 +98,32 @@ def test_a_secret_of_the_cli_is_accepted() -> None:
     """What `pulumi config set --secret` writes, and the salt beside it."""
     file = config(lambda c: c.update({"prefect-fly:databaseUrl": {"secure": "v1:abc"}}))
     assert complaints({**file, "encryptionsalt": "v1:abc"}) == []
+
+
+def test_secrets_by_name_are_accepted_as_the_cli_writes_them() -> None:
+    """With --path each name has a secret of its own; without it the whole is one; a clear one is refused."""
+    one = {"secure": "v1:abc"}
+    for value, fine in (({"ops": one}, True), (one, True), ({"ops": "https://h/x"}, False)):
+        file = config(lambda c, value=value: c.update({"prefect-fly:alertAddresses": value}))  # type: ignore[misc]
+        assert (complaints({**file, "encryptionsalt": "v1:abc"}) == []) is fine
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("alerts", {"channels": {"ops": {"kind": "fax", "hears": ["failed"]}}}, "'fax' is not one of"),
+        ("alerts", {"channels": {"ops": {"kind": "slack"}}}, "'hears' is a required property"),
+        (
+            "alerts",
+            {"channels": {"ops": {"kind": "slack", "hears": ["failed"], "loud": True}}},
+            "'loud' was unexpected",
+        ),
+        ("workPools", {"p": {"concurrencyLimit": -1}}, "-1 is less than the minimum of 0"),
+        ("concurrencyLimits", {"global": {"db": {}}}, "'limit' is a required property"),
+        ("concurrencyLimits", {"tags": {"gpu": "one"}}, "'one' is not of type 'integer'"),
+    ],
+)
+def test_an_editor_sees_into_names_with_a_group_each(key: str, value: object, said: str) -> None:
+    """What stands below a name of one's own is checked like any setting."""
+    found = complaints(config(lambda c: c.update({f"prefect-fly:{key}": value})))
+    assert any(said in complaint for complaint in found), found
