@@ -17,6 +17,7 @@ from ops.status_stack import StatedStack
 Look = Callable[[Seen], Iterable[Line]]
 SERVER: dict[str, Look] = {
     "server": status_server.server,
+    "domain": status_server.domain,
     "machine": status_server.machine,
     "database": status_server.database,
     "runs": status_server.runs,

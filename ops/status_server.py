@@ -16,6 +16,7 @@ from ops.errors import OpsError
 from ops.status_report import Line, State, age, megabytes
 from ops.status_seen import Seen
 from ops.verify import is_before_3
+from ops.verify_domain import what_lacks
 
 SILENT_SECONDS = 900.0
 LATE_SECONDS = 300.0
@@ -46,6 +47,18 @@ def server(seen: Seen) -> Lines:
     named = f", Prefect {version}" if version else ""
     text = f"{url} ready in {seconds * 1000:.0f} ms{named}"
     yield Line(part="server", state="ok", text=text, facts=facts | {"ready": True, "prefect": version or None})
+
+
+def domain(seen: Seen) -> Lines:
+    """How far the name of one's own is; the server's line says whether it answers at the address in use."""
+    name = seen.stack.domain
+    if not name:
+        return
+    certificate = seen.fly.certificates.find(seen.stack.server_app, name)
+    lacking = what_lacks(certificate) if certificate else "the app does not have it yet; pulumi up"
+    text = f"{name}: {lacking or 'its certificate is valid'}"
+    facts: dict[str, object] = {"domain": name, "valid": not lacking}
+    yield Line(part="domain", state="note" if lacking else "ok", text=text, facts=facts)
 
 
 def machine(seen: Seen) -> Lines:

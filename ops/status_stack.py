@@ -17,6 +17,7 @@ class StatedStack:
 
     Attributes:
         server_url: empty with mode: cloud, as server_app is.
+        domain: name of one's own; empty without one.
         reach: `machine` when only the server's own machines reach it.
         monitor_url: what Better Stack polls, empty when it does not.
         connected: false when the orchestrator is detached on purpose.
@@ -35,6 +36,7 @@ class StatedStack:
     repository: str
     workflow: str
     ref: str
+    domain: str
     reach: str
     monitor_url: str
 
@@ -70,6 +72,7 @@ class StatedStack:
             repository=flags.get("repository", ""),
             workflow=flags["workflow"],
             ref=draft.get(GithubSettings).ref,
+            domain=flags.get("domain", ""),
             reach=flags.get("reach", ""),
             monitor_url=f"{server_url}{uptime.path}" if server_url and uptime.enabled else "",
         )

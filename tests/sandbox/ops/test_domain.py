@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from clients.endpoints import World
 from ops import __main__ as program
+from ops import status_server
+from ops.runtime import Progress, Runtime
+from ops.status_seen import Seen
+from ops.status_stack import StatedStack
 from sandbox.captionacc import SERVER
 from sandbox.testing import Sandbox
 from tests.sandbox.ops.conftest import Verbs
@@ -83,6 +91,21 @@ def test_doctor_tells_how_far_it_is_and_checks_nothing(verbs: Verbs) -> None:
     assert {entry["method"] for entry in verbs.sandbox.journal()[seen:]} == {"GET"}
     client_of(verbs.sandbox).certificates.remove(SERVER, NAME)
     assert '"pulumi up" asks for its certificate' in doctor(verbs)
+
+
+def test_status_has_a_line_about_it(verbs: Verbs) -> None:
+    """What lacks is a note, a valid one is well, and a stack without a name has no such line."""
+
+    def lines(name: str) -> list[tuple[str, str]]:
+        stack = cast("StatedStack", SimpleNamespace(domain=name, server_app=SERVER))
+        seen = Seen(stack, Runtime(world=World.SANDBOX, progress=Progress(), environ=verbs.sandbox.env()))
+        return [(line.state, line.text) for line in status_server.domain(seen)]
+
+    ((state, text),) = lines(NAME)
+    assert (state, text.startswith(f"{NAME}: its DNS does not lead to the app: add CNAME")) == ("note", True)
+    issue(verbs.sandbox)
+    assert lines(NAME) == [("ok", f"{NAME}: its certificate is valid")]
+    assert lines("") == []
 
 
 def test_fly_is_made_to_look_at_the_dns_seldom(verbs: Verbs) -> None:
