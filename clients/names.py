@@ -64,6 +64,9 @@ OWNER_PREFIX = "PREFECT_FLY_OWNER_"
 
 MARKER_VALUE = "1"
 
+ALERT_TEST_EVENT = "prefect-fly.alert-test"
+"""Event that the automation of a channel's test message waits for."""
+
 NONCE = "{nonce}"
 """Stands in a workflow's input for a text that is different for every dispatch."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-TEST_EVENT = "prefect-fly.alert-test"
+from clients.names import ALERT_TEST_EVENT
 
 _RUN, _DEPLOYMENT, _POOL = "prefect.flow-run.*", "prefect.deployment.*", "prefect.work-pool.*"
 _ID, _TYPE = "prefect.resource.id", "prefect.state-type"
@@ -80,7 +80,7 @@ def message_of(heard: str, *, ui_url: str, stuck_minutes: int, silent_minutes: i
 
 def trial_message(resource_id: str, channel: str, stack: str) -> Message:
     """Return the message that proves a channel; the verb send-test-alert sends its event."""
-    trigger = {**_reactive([TEST_EVENT], {_ID: resource_id}), "within": TEST_QUIET_SECONDS}
+    trigger = {**_reactive([ALERT_TEST_EVENT], {_ID: resource_id}), "within": TEST_QUIET_SECONDS}
     subject = f"Test of alert channel {channel}"
     body = f"The Pulumi stack {stack} made or changed this channel. Nothing is wrong."
     return Message(title="test message", trigger=trigger, subject=subject, body=body)

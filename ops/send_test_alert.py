@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from clients.names import SERVER_KEY
+from clients.names import ALERT_TEST_EVENT, SERVER_KEY
 from clients.prefect_api.client import PrefectApi
 from clients.prefect_api.errors import PrefectApiTransientError
 from clients.prefect_api.events import ActionTaken
@@ -17,7 +17,6 @@ from ops import arguments
 from ops.errors import OpsError
 from ops.runtime import Runtime
 
-EVENT = "prefect-fly.alert-test"
 # A server with its services elsewhere learns of a new automation after some seconds, and misses events before that.
 _AGAIN_SECONDS = 10.0
 
@@ -61,7 +60,7 @@ def _wait(api: PrefectApi, automation: str, args: argparse.Namespace, rt: Runtim
     for left in rt.until(args.timeout):
         try:
             if not sent or rt.clock() - last >= _AGAIN_SECONDS:
-                sent.append(api.events.send(EVENT, args.resource))
+                sent.append(api.events.send(ALERT_TEST_EVENT, args.resource))
                 last = rt.clock()
             if taken := api.events.actions(automation, sent):
                 return taken[0]
