@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast test-plugins prove-real sweep check check-monitoring demo demo-rollback demo-stop
+.PHONY: help setup test test-fast test-plugins prove-real sweep check check-monitoring audit demo demo-rollback demo-stop
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ check: setup ## lint, format, types, house rules, workflows
 
 check-monitoring: ## the alert rules and their tests, with promtool, which is built first (about 3 minutes, once)
 	@$(PYTHON) -m toolchain.monitoring
+
+audit: ## known vulnerabilities of the locked packages, by pip-audit, which asks pypi.org (docs/unproven.md)
+	@$(PYTHON) -m toolchain.audit
 
 demo: setup ## deploy a real Prefect server into the sandbox and show what came of it
 	@$(VENV_PYTHON) -m sandbox.demo up

@@ -37,7 +37,11 @@ def stopped(fly: FlyClient, app: str, machines: Sequence[Machine], rt: Runtime) 
     except BaseException:
         rt.progress.say("starting the server again, as it was")
         for machine in running:
-            _start(fly, app, machine)
+            try:
+                _start(fly, app, machine)
+            except FlyError as error:
+                # Why it came to this matters more; the others are started all the same.
+                rt.progress.say(f"{error} It stays stopped: fly machine start {machine.id} -a {app}")
         raise
 
 

@@ -26,25 +26,32 @@ def prefect_python(lock_file: Path = LOCK_FILE) -> Path:
     Raises:
         BuildFailedError: there is no lock, or pip refused it.
     """
+    return locked_python("prefect", lock_file, "Prefect's locked packages for process mode (about a minute)")
+
+
+def locked_python(kind: str, lock_file: Path, what: str) -> Path:
+    """Python of the environment `.toolchain/<kind>-<hash of the lock>/`, made when this lock has none yet.
+
+    Raises:
+        BuildFailedError: there is no lock, or pip refused it.
+    """
     if not lock_file.is_file():
-        raise BuildFailedError(
-            f"could not make Prefect's environment: {lock_file} is missing; check out the whole tree."
-        )
+        raise BuildFailedError(f"could not install {what}: {lock_file} is missing; check out the whole tree.")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     fingerprint = hashlib.sha256(lock_file.read_bytes() + version.encode()).hexdigest()[:12]
-    folder = KEEP / f"prefect-{fingerprint}"
+    folder = KEEP / f"{kind}-{fingerprint}"
     python = folder / "bin" / "python"
     if (folder / _COMPLETE).is_file():
         return python
     with exclusive(folder.name):
         if not (folder / _COMPLETE).is_file():
-            _make(folder, lock_file)
+            _make(folder, lock_file, what)
     return python
 
 
-def _make(folder: Path, lock_file: Path) -> None:
+def _make(folder: Path, lock_file: Path, what: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    step = Step("installing Prefect's locked packages for process mode (about a minute)")
+    step = Step(f"installing {what}")
     log = KEEP / "logs" / f"{folder.name}.log"
     log.unlink(missing_ok=True)
     # A caller's own PYTHONPATH or pip options must not leak into an environment that mirrors the image.
@@ -63,7 +70,7 @@ def _make(folder: Path, lock_file: Path) -> None:
     steps: list[list[str | Path]] = [[sys.executable, "-m", "venv", folder]]
     steps.append([*install, "--disable-pip-version-check", "--no-input", "--progress-bar=off"])
     for argv in steps:
-        run_step(step, argv, cwd=folder.parent, env=env, verb="install Prefect's packages", log=log)
+        run_step(step, argv, cwd=folder.parent, env=env, verb="install locked packages", log=log)
     (folder / _COMPLETE).touch()
     step.done()
 

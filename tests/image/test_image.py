@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -70,7 +72,18 @@ def test_what_is_in_it(engine: docker.DockerClient, image: str) -> None:
     assert config["Entrypoint"][:2] == ["/opt/prefect-server/bin/dumb-init", "--"]
     assert config["Cmd"] == ["serve"]
     assert config["Labels"]["org.opencontainers.image.version"] == "3.8.8"
+    assert config["Labels"]["org.opencontainers.image.base.name"]
     assert not [each for each in config["Env"] if any(word in each for word in ("KEY", "PASSWORD", "_URL", "TOKEN"))]
+
+
+def test_bill_of_materials(engine: docker.DockerClient, image: str) -> None:
+    """The file that the label names lists exactly the packages of the lock."""
+    file = engine.images.get(image).attrs["Config"]["Labels"]["prefect-fly.sbom"]
+    python = ["/opt/prefect-server/bin/python", "-c", f"print(open({file!r}).read())"]
+    said = engine.containers.run(image, entrypoint=python, command=[], remove=True, network_mode="none")
+    listed = {f"{each['name']}=={each['version']}" for each in json.loads(said)["components"]}
+    lock = (SOURCE / "requirements.lock").read_text()
+    assert listed == set(re.findall(r"^[a-z0-9][a-z0-9.-]*==[^ ;\\]+", lock, re.MULTILINE))
 
 
 @contextmanager

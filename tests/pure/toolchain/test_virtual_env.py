@@ -108,5 +108,7 @@ def test_a_half_made_prefect_environment_is_made_again(root: Root) -> None:
 
 def test_a_missing_lock_is_named(root: Root) -> None:
     """Without the lock there is one sentence."""
-    with pytest.raises(BuildFailedError, match=r"could not make Prefect's environment: .*nowhere\.lock is missing"):
+    with pytest.raises(
+        BuildFailedError, match=r"could not install Prefect's locked packages .*nowhere\.lock is missing"
+    ):
         prefect_env.prefect_python(root.folder / "nowhere.lock")
