@@ -146,6 +146,15 @@ def test_what_somebody_else_put_there_is_named(postgres: PostgresServer, older: 
     assert take(older)[0] == "not copied, because Prefect did not make it: relation mine"
 
 
+def test_what_cannot_be_copied_stops_the_upgrade(postgres: PostgresServer, older: str) -> None:
+    """A table that numbers its own rows would not be whole in a copy, so no half-true one is kept."""
+    name = name_of(older)
+    postgres.execute("ALTER TABLE prefect.log ADD COLUMN number int GENERATED ALWAYS AS IDENTITY", name, user="prefect")
+    with pytest.raises(VerbError, match="identity columns are not copied, and log has one; nothing was changed"):
+        take(older)
+    assert postgres.execute(COPIES, name) == ""
+
+
 def test_missing_right_to_make_a_schema(postgres: PostgresServer, older: str) -> None:
     """A role that may not make schemas is 14, and the SQL given is enough."""
     name = name_of(older)
