@@ -17,7 +17,7 @@ from prefect.server.api.server import create_app  # type: ignore[import-not-foun
 
 from prefect_server.gate import SelfCheckError
 from prefect_server.permission import Routes
-from prefect_server.prefect_outage import answer_503
+from prefect_server.prefect_outage import answer_maintenance
 from prefect_server.surface import API_BASE, SOCKETS
 
 Unknown = Any  # Prefect's and FastAPI's own objects
@@ -25,7 +25,7 @@ Unknown = Any  # Prefect's and FastAPI's own objects
 
 def create(*, webserver_only: bool) -> Unknown:
     """Make Prefect's ASGI application as `prefect server start` does."""
-    answer_503()
+    answer_maintenance()
     app = create_app(final=True, webserver_only=webserver_only)
     # Prefect logs every refused websocket; the gate does that too, and does not let itself be flooded.
     # A filter, because Prefect sets its loggers' levels again whenever it likes.

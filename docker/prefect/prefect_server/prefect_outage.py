@@ -1,20 +1,23 @@
-"""While the database is away Prefect's answer is 503 instead of 500, because its clients repeat only the former.
+"""While the database is away Prefect's answer is "maintenance" (503) instead of 500, which its clients wait out.
 
 Prefect answers 503 where a connection broke in the middle, and 500 where none could be made: then the first request
 of a flow's client ends the flow, which stays "running" for ever. Whoever could not connect changed nothing, so that
-repeating is safe.
+repeating is safe. A 503 that says `Prefect-Maintenance: true` is repeated by Prefect's clients until it ends, by those
+that do not know the header five times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from asyncpg import exceptions as postgres  # type: ignore[import-untyped,import-not-found,unused-ignore]
 from prefect.server.api import server  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server.gate import SelfCheckError
 
-_NAME = "is_client_retryable_exception"
+_JUDGE, _HANDLER = "is_client_retryable_exception", "custom_internal_exception_handler"
+_HEADERS = {"Prefect-Maintenance": "true", "Retry-After": "5"}
 
 # Shut down, starting up, too many connections, connection lost: Postgres' classes 57, 53 and 08.
 _AWAY = (
@@ -26,16 +29,25 @@ _AWAY = (
 _OF_FILES = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
-def answer_503() -> None:
-    """Let Prefect take the errors of connecting for passing ones.
+def answer_maintenance() -> None:
+    """Let Prefect take the errors of connecting for passing ones; before its application is made.
 
     Raises:
-        SelfCheckError: Prefect no longer asks the function that tells them.
+        SelfCheckError: Prefect no longer has the functions that decide it.
     """
-    known: Callable[[Exception], bool] | None = getattr(server, _NAME, None)
-    if known is None:
-        raise SelfCheckError(f"Prefect has no {_NAME} any more, so an outage of the database would end running flows")
-    setattr(server, _NAME, lambda error: known(error) or is_outage(error))
+    judge: Callable[[Exception], bool] | None = getattr(server, _JUDGE, None)
+    handler: Callable[[Any, Exception], Awaitable[Any]] | None = getattr(server, _HANDLER, None)
+    if judge is None or handler is None:
+        raise SelfCheckError("Prefect decides otherwise what is a passing error, so an outage would end running flows")
+
+    async def handle(request: Any, error: Exception) -> Any:
+        reply = await handler(request, error)
+        if is_outage(error):
+            reply.headers.update(_HEADERS)
+        return reply
+
+    setattr(server, _JUDGE, lambda error: judge(error) or is_outage(error))
+    setattr(server, _HANDLER, handle)
 
 
 def is_outage(error: Exception) -> bool:
