@@ -16,12 +16,14 @@ from prefect_server import preflight
 from prefect_server import settings as settings_module
 from prefect_server.audit import Audit
 from prefect_server.counters import Counters
+from prefect_server.duty import Duty
 from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.gate import Gate, SelfCheckError
 from prefect_server.keys import KeyRing
 from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import Observer
+from prefect_server.repeats import Repeats
 from prefect_server.self_check import check_gate, check_inner
 from prefect_server.settings import ServerSettings, SettingsError
 from prefect_server.surface import Surface
@@ -171,7 +173,27 @@ def serve(environ: Mapping[str, str]) -> int:
     gate = make_gate(app, settings.keys or KeyRing({}), auth_string, settings.schema)
     if settings.audit_keep_days:
         gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
-    return asyncio.run(running.serve(settings, gate))
+    return asyncio.run(running.serve(settings, gate, make_duty(settings, environ)))
+
+
+def make_duty(settings: ServerSettings, environ: Mapping[str, str]) -> Duty | None:
+    """Let what two servers would both do happen once; None where they share a queue, or it happens elsewhere.
+
+    Raises:
+        VerbError: Prefect's services are not where they were.
+    """
+    if settings.redis_url or settings.separate_services:
+        return None
+    from prefect_server import prefect_app, prefect_duty  # noqa: PLC0415 - Prefect reads its settings at import
+
+    lease = prefect_duty.DatabaseLease(settings.schema)
+    duty = Duty(lease, environ.get("FLY_MACHINE_ID") or secrets.token_hex(8))
+    try:
+        prefect_app.guard_periodic_services(duty.only_on_duty)
+        prefect_app.guard_reactions(Repeats(duty, prefect_duty.StoredEvents(settings.schema).received).once)
+    except SelfCheckError as error:
+        raise VerbError(ExitCode.OTHER, f"could not start the services: {error}") from error
+    return duty
 
 
 def _raise_open_files() -> None:

@@ -29,6 +29,7 @@ STEPS: Mapping[str, str] = {
         );
         CREATE INDEX audit_at ON {own}.audit (at)
     """,
+    "duty": "CREATE TABLE {own}.duty (name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL)",
 }
 """Name to SQL, in the order in which they are run. `{own}` stands for our schema, `{prefect}` for Prefect's."""
 

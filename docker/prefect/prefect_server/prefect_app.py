@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI  # type: ignore[import-not-found,unused-ignore]
 from prefect.cli._server_utils import _run_all_services  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.api.server import create_app  # type: ignore[import-not-found,unused-ignore]
+from prefect.server.events import triggers  # type: ignore[import-not-found,unused-ignore]
+from prefect.server.services import perpetual_services  # type: ignore[import-not-found,unused-ignore]
+from prefect.server.utilities.messaging.memory import Topic  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server.gate import SelfCheckError
 from prefect_server.permission import Routes
@@ -96,6 +99,36 @@ def all_routes(routes: Iterable[Unknown], base: str = "") -> Iterator[tuple[str,
             yield f"{base}{route.path}/{{path:path}}", route
         else:
             yield base + route.path, route
+
+
+def unfinished() -> int:
+    """Count the messages in this process's memory that no service has taken yet."""
+    subscriptions = [each for topic in Topic._topics.values() for each in topic._subscriptions]  # noqa: SLF001
+    return sum(each._queue.qsize() + each._retry.qsize() for each in subscriptions)  # noqa: SLF001
+
+
+def guard_periodic_services(guarded: Callable[[Unknown], Unknown]) -> None:
+    """Put `guarded` around what Prefect runs by the clock: scheduling, late runs, proactive automations and the like.
+
+    Raises:
+        SelfCheckError: Prefect no longer keeps them where they were found.
+    """
+    # The application knows all of them by now: its worker's module imports theirs.
+    if not perpetual_services._PERPETUAL_SERVICES:  # noqa: SLF001 - there is no public name
+        raise SelfCheckError("Prefect's periodic services are not where they were")
+    for service in perpetual_services._PERPETUAL_SERVICES:  # noqa: SLF001
+        service.function = guarded(service.function)
+
+
+def guard_reactions(guarded: Callable[[Unknown], Unknown]) -> None:
+    """Put `guarded` around what Prefect does with each event to see whether an automation reacts to it.
+
+    Raises:
+        SelfCheckError: Prefect no longer does it where it did.
+    """
+    if not callable(getattr(triggers, "reactive_evaluation", None)):
+        raise SelfCheckError("Prefect's automations are not where they were")
+    triggers.reactive_evaluation = guarded(triggers.reactive_evaluation)
 
 
 async def run_services() -> None:

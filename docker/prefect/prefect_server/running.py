@@ -11,7 +11,10 @@ import uvicorn  # type: ignore[import-not-found,unused-ignore]
 from prefect.settings import get_current_settings  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server import metrics, prefect_app, prefect_lineage
+from prefect_server.asgi import App
 from prefect_server.counters import FloodFilter
+from prefect_server.duty import Duty
+from prefect_server.ending import finishing
 from prefect_server.exit_codes import ExitCode
 from prefect_server.gate import Gate
 from prefect_server.lineage.filling import Filler, filling
@@ -27,11 +30,11 @@ MOST_QUEUED_SOCKET_MESSAGES = 8
 SHUTDOWN_SECONDS = 20
 
 
-async def serve(settings: ServerSettings, gate: Gate) -> int:
+async def serve(settings: ServerSettings, gate: Gate, duty: Duty | None) -> int:
     """Serve HTTP, websockets and metrics until a signal; the exit code is 1 when the gate did not open."""
     prefect = get_current_settings().server
     config = uvicorn.Config(
-        gate,
+        _alone(gate, duty) if duty else gate,
         host=settings.host,
         port=settings.port,
         http=HeadTimeoutProtocol,
@@ -62,6 +65,15 @@ async def serve(settings: ServerSettings, gate: Gate) -> int:
 
 def _filler(settings: ServerSettings) -> Filler:
     return Filler(prefect_lineage.borrow, schema=settings.schema, keep_days=settings.lineage_days)
+
+
+def _alone(gate: Gate, duty: Duty) -> App:
+    """Put around the gate what a server needs that shares no queue with others."""
+
+    def finished() -> None:
+        duty.finished = True
+
+    return duty.around(finishing(gate, prefect_app.unfinished, finished=finished))
 
 
 async def services(settings: ServerSettings) -> int:

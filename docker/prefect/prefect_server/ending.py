@@ -1,0 +1,61 @@
+"""The end of a server that keeps its messages in memory: what it took it works on before it ends.
+
+Prefect stops its services in the middle of their queues. Events that were accepted would be lost: not stored, and no
+automation would see them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from prefect_server.asgi import App, Message, Receive, Scope, Send
+
+logger = logging.getLogger("prefect_fly")
+
+LONGEST_SECONDS = 10.0
+"""Together with the time that open requests have, it is less than the machine's stop timeout."""
+
+QUIET_SECONDS = 1.0
+"""What was taken from a queue last is being worked on when the queue is empty, and may put something into another."""
+
+_LOOK_SECONDS = 0.1
+
+
+def finishing(app: App, unfinished: Callable[[], int], *, finished: Callable[[], None]) -> App:
+    """Return the application, which learns of the end of its life only when nothing is left to be worked on.
+
+    Args:
+        app: the server; it gets no requests any more by then.
+        unfinished: counts the messages that wait.
+        finished: called when nothing was left.
+    """
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+
+        async def at_last() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown" and await _quiet(unfinished):
+                finished()
+            return message
+
+        await app(scope, at_last, send)
+
+    return wrapped
+
+
+async def _quiet(unfinished: Callable[[], int]) -> bool:
+    began = busy = time.monotonic()
+    while (now := time.monotonic()) - began < LONGEST_SECONDS:
+        if unfinished():
+            busy = now
+        elif now - busy >= QUIET_SECONDS:
+            return True
+        await asyncio.sleep(_LOOK_SECONDS)
+    logger.warning("ending with %d messages that nobody worked on", unfinished())
+    return False

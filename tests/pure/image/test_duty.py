@@ -1,0 +1,207 @@
+"""Who runs the periodic services, by a lease that a test holds; and the end of a server that still has work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from prefect_server import duty, ending  # type: ignore[attr-defined,unused-ignore]
+from prefect_server.asgi import Message, Receive, Scope, Send
+from prefect_server.duty import LASTS_SECONDS, CouldNotAskError, Duty
+
+from tests.support.scripted_http import FakeClock
+
+
+class SharedLease:
+    """A lease as the database holds it, on a clock of its own."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock, self.holder, self.until, self.silent = clock, "", 0.0, False
+        self.finished: bool | None = None
+
+    async def take(self, holder: str, seconds: float) -> bool:
+        """Take it where it is free, one's own or over."""
+        if self.silent:
+            raise CouldNotAskError("TimeoutError")
+        if self.holder in {"", holder} or self.until < self.clock.time():
+            self.holder, self.until = holder, self.clock.time() + seconds
+        return self.holder == holder
+
+    async def give_back(self, holder: str, *, finished: bool) -> None:
+        """End it."""
+        self.finished = finished
+        if self.holder == holder:
+            self.holder = ""
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the keeper look all the time."""
+    monkeypatch.setattr(duty, "RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(duty, "TRY_SECONDS", 0.0)
+    monkeypatch.setattr(ending, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(ending, "_LOOK_SECONDS", 0.0)
+
+
+class Life:
+    """The life of a server around which something was put: it begins, and ends when told to."""
+
+    def __init__(self, around: Callable[[Any], Any]) -> None:
+        self.said: list[str] = []
+        self._end = asyncio.Event()
+        self._began = asyncio.Event()
+        self._task = asyncio.ensure_future(around(self._app)({"type": "lifespan"}, self._receive, self._send))
+
+    async def began(self) -> None:
+        """Return when it has begun."""
+        await self._began.wait()
+
+    async def end(self) -> None:
+        """End it, and return when it has ended."""
+        self._end.set()
+        await self._task
+
+    async def _app(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.said.append("told")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _receive(self) -> Message:
+        if not self._began.is_set():
+            return {"type": "lifespan.startup"}
+        await self._end.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, message: Message) -> None:
+        self.said.append(message["type"])
+        if message["type"] == "lifespan.startup.complete":
+            self._began.set()
+
+
+async def become(wanted: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not wanted():  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0)
+
+
+def on_clock(test: Callable[[FakeClock], Awaitable[None]]) -> None:
+    asyncio.run(test(FakeClock()))  # type: ignore[arg-type]
+
+
+def test_one_at_a_time_and_the_next_when_the_first_has_ended() -> None:
+    """The second server waits; it has the duty as soon as the first one gave it back."""
+
+    async def test(clock: FakeClock) -> None:
+        lease = SharedLease(clock)
+        old, new = (Duty(lease, name, clock=clock.time) for name in ("old", "new"))
+        first, second = Life(old.around), Life(new.around)
+        await first.began()
+        await second.began()
+        assert (old.held, new.held) == (True, False)
+        await first.end()
+        assert not old.held
+        await become(lambda: new.held)
+        await second.end()
+        assert (lease.holder, lease.finished) == ("", False)
+
+    on_clock(test)
+
+
+def test_the_next_server_learns_whether_this_one_worked_on_everything() -> None:
+    """What it says at its end stands with the lease that it gives back."""
+
+    async def test(clock: FakeClock) -> None:
+        lease = SharedLease(clock)
+        mine = Duty(lease, "mine", clock=clock.time)
+        life = Life(mine.around)
+        await life.began()
+        mine.finished = True
+        await life.end()
+        assert lease.finished
+
+    on_clock(test)
+
+
+def test_a_server_that_vanished_is_succeeded_when_its_lease_is_over() -> None:
+    """Not before; and a machine that starts again takes up its own at once."""
+
+    async def test(clock: FakeClock) -> None:
+        lease = SharedLease(clock)
+        await lease.take("gone", LASTS_SECONDS)
+        again = Duty(lease, "gone", clock=clock.time)
+        life = Life(again.around)
+        await life.began()
+        assert again.held
+        await life.end()
+        await lease.take("gone", LASTS_SECONDS)
+        new = Duty(lease, "new", clock=clock.time)
+        life = Life(new.around)
+        await life.began()
+        assert not new.held
+        clock.sleep(LASTS_SECONDS + 1)
+        await become(lambda: new.held)
+        await life.end()
+
+    on_clock(test)
+
+
+def test_whoever_cannot_renew_stops_by_itself() -> None:
+    """When the database is silent for longer than the lease lasts, another one may have it: nothing runs any more."""
+
+    async def test(clock: FakeClock) -> None:
+        lease, ran = SharedLease(clock), []
+        mine = Duty(lease, "mine", clock=clock.time)
+
+        async def periodic(what: str) -> None:
+            ran.append(what)
+
+        guarded = mine.only_on_duty(periodic)
+        life = Life(mine.around)
+        await life.began()
+        lease.silent = True
+        await guarded("in time")
+        clock.sleep(LASTS_SECONDS + 1)
+        await guarded("too late")
+        assert ran == ["in time"]
+        assert guarded.__name__ == "periodic"
+        await life.end()
+
+    on_clock(test)
+
+
+def test_what_was_taken_is_worked_on_before_the_end() -> None:
+    """Prefect is told to end only when its queues are empty."""
+
+    async def test() -> None:
+        waiting, finished = [3], []
+        life = Life(lambda app: ending.finishing(app, lambda: waiting[0], finished=lambda: finished.append("all")))
+        await life.began()
+        over = asyncio.ensure_future(life.end())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert "told" not in life.said
+        waiting[0] = 0
+        await over
+        assert life.said[-2:] == ["told", "lifespan.shutdown.complete"]
+        assert finished == ["all"]
+
+    asyncio.run(test())
+
+
+def test_a_queue_that_nobody_empties_does_not_hold_the_end_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time the server ends all the same, and does not say that it worked on everything."""
+    monkeypatch.setattr(ending, "LONGEST_SECONDS", 0.0)
+
+    async def test() -> None:
+        finished: list[str] = []
+        life = Life(lambda app: ending.finishing(app, lambda: 1, finished=lambda: finished.append("all")))
+        await life.began()
+        await life.end()
+        assert "told" in life.said
+        assert finished == []
+
+    asyncio.run(test())
