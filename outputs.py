@@ -79,6 +79,7 @@ def _export_server(settings: Settings, keys: ApiKeys, server: PrefectServer) -> 
     pulumi.export("keyNames", keys.names)
     if settings.connections:
         pulumi.export("databaseConnections", settings.connections.describe())
+    pulumi.export("updateStrategy", settings.strategy_reason)
 
 
 def _export_domain(fly: FlySettings, domain: str, server: PrefectServer) -> None:

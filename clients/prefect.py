@@ -151,14 +151,14 @@ class PrefectClient:
         api = Api(base_url=address, title="Prefect server", headers={"User-Agent": "prefect-fly-ops"})
         return cls(Transport(api, policy=RetryPolicy(attempts=1), progress=no_progress, session=session))
 
-    def ready(self) -> None:
-        """Return when /api/ready answers 200: the server is up and sees its database.
+    def ready(self, instance_id: str = "") -> None:
+        """Return when /api/ready answers 200: the server, or this machine of it, is up and sees its database.
 
         Raises:
             PrefectUnreachableError: no answer.
             PrefectAnswerError: any other answer.
         """
-        reply = self._get("/api/ready")
+        reply = self._get("/api/ready", _headers("", instance_id))
         if reply.status != 200:
             raise PrefectAnswerError(_ASKING, f"/api/ready answered HTTP {reply.status}", status=reply.status)
 

@@ -32,6 +32,8 @@ class FlyMachinesArgs:
         api_regions: region of each API machine, in order.
         adopt: take over machines that no stack made, and remove those that no replica takes.
         healthy_timeout: seconds a machine may take to become healthy.
+        strategy: how a machine is updated: bluegreen or rolling.
+        app_url: at which a new machine has to answer before the one that it replaces goes; empty: it is not asked.
         app: the app; its machines are made again when it is.
         image: image by digest.
         secrets_version: version of the app's secrets that the machines must see.
@@ -44,6 +46,8 @@ class FlyMachinesArgs:
     api_regions: Sequence[str]
     adopt: bool
     healthy_timeout: int
+    strategy: Literal["bluegreen", "rolling"]
+    app_url: str
     app: FlyApp
     image: pulumi.Input[str]
     secrets_version: pulumi.Input[int]
@@ -115,5 +119,7 @@ def _machine(
         adopt=args.adopt,
         retire_unmarked=retire_unmarked,
         healthy_timeout=args.healthy_timeout,
+        strategy=args.strategy,
+        url=args.app_url,
         opts=opts,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pulumi
 
@@ -57,6 +58,7 @@ class PrefectServerArgs:
         machines: what the machines' configuration is made of.
         api_regions: region of each API machine, in order.
         timeouts: how long migration and start may take.
+        strategy: how a machine is updated: bluegreen or rolling.
         secrets: database and Redis.
         keys: the API keys that the server accepts; must hold one for the consumer `verify`.
         other_apps: existing apps that the stack changes as well, looked at before the server's is made.
@@ -69,6 +71,7 @@ class PrefectServerArgs:
     machines: MachineSettings
     api_regions: Sequence[str]
     timeouts: TimeoutSettings
+    strategy: Literal["bluegreen", "rolling"]
     secrets: ServerSecrets
     keys: ApiKeys
     other_apps: Sequence[str] = ()
@@ -150,6 +153,9 @@ def _machines_args(
         api_regions=args.api_regions,
         adopt=args.fly.adopt_existing,
         healthy_timeout=args.timeouts.healthy,
+        strategy=args.strategy,
+        # Not the domain, which may lead there only later. A private address cannot be reached from here.
+        app_url="" if args.fly.private else args.fly.app_url,
         app=app,
         image=image,
         secrets_version=secrets.version,

@@ -75,6 +75,7 @@ def server_args(settings: Settings, fly: FlySettings, keys: ApiKeys) -> PrefectS
         machines=machine_settings(settings, fly),
         api_regions=settings.machine_regions,
         timeouts=settings.timeouts,
+        strategy=settings.strategy,
         secrets=ServerSecrets(
             database_url=settings.database_url, database_ca=settings.database_ca, redis_url=settings.redis_url
         ),

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from clients.fly import FlyClient
 from clients.fly.errors import FlyError
 from clients.fly.model import Machine
-from clients.fly.operations.deployment import DRAIN, STOP_WITHIN, WantedMachine, update
+from clients.fly.operations.deployment import update
+from clients.fly.operations.retiring import DRAIN, STOP_WITHIN
 from clients.fly.operations.unknown_machines import lasting
 from clients.fly.operations.waiting import Watch
+from clients.fly.operations.wanted import WantedMachine
 from ops.errors import OpsError
 from ops.runtime import Runtime
 
@@ -88,7 +90,7 @@ def run_image(fly: FlyClient, app: str, machines: Sequence[Machine], image: str,
         machine = fly.machines.get(app, listed.id)
         wanted = WantedMachine(
             app=app,
-            name=machine.name,
+            name=machine.label,
             region=machine.region,
             owner=machine.owner,
             config={"metadata": {}, **machine.config, "image": image},

@@ -2,7 +2,8 @@
 
 Owns the machine's whole config. Does not own its image, the app's secrets (it starts with a version of them) or the
 addresses that lead to it. Name, region and app are fixed: another region is another logical resource with another
-name, so that the new machine comes up before the old one goes.
+name, so that the new machine comes up before the old one goes. The resource's id is that name and not Fly's id of the
+machine, because a blue/green update puts another machine in its place (docs/adr/0013).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from clients.fly.errors import FlyForeignError, FlyNotFoundError
 from clients.fly.model import Machine as FlyMachine
 from clients.fly.operations import deployment, takeover
 from clients.fly.operations.ownership import prove_gone
+from clients.fly.operations.succession import current, retire_all
 from providers.fly_machine_state import (
     OUTPUTS,
     REPLACES,
@@ -41,7 +43,7 @@ from providers.lifecycle import Props, adopting, changed, fly_client, require, u
 
 
 class FlyMachineProvider(ResourceProvider):
-    """Launches, updates in place and retires a machine."""
+    """Launches, updates and retires a machine."""
 
     serialize_as_secret_always = False
 
@@ -69,23 +71,23 @@ class FlyMachineProvider(ResourceProvider):
         machine = deployment.launch(client, wanted_of(props))
         if props.get("retire_unmarked"):
             takeover.retire_unmarked(client, props["app"])
-        return CreateResult(machine.id, outputs(props, machine, org))
+        return CreateResult(props["name"], outputs(props, machine, org))
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Show the wanted config with the values that somebody else changed, and list what they are."""
         client = fly_client(props)
-        machine = _read(client, id_, props)
+        machine = _read(client, props)
         if machine is None:
             return ReadResult(None, {})
         kept = seen(props, machine)
         inputs = {key: value for key, value in kept.items() if key not in OUTPUTS}
         return ReadResult(id_, kept, inputs)
 
-    def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
-        """Update in place; when the new version does not get healthy, the previous one is put back and this fails."""
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        """Put a new machine in its place, or update in place; what does not get healthy is undone and this fails."""
         client = fly_client(news)
         restart = bool(changed(olds, news, RESTARTS))
-        machine = _read(client, id_, olds)
+        machine = _read(client, olds)
         if machine is None:
             raise FlyNotFoundError(
                 f'update machine "{news["name"]}" of app "{news["app"]}"',
@@ -95,10 +97,10 @@ class FlyMachineProvider(ResourceProvider):
         machine = deployment.update(client, wanted_of(news), machine, restart=restart)
         return UpdateResult(outputs(news, machine, olds["org"]))
 
-    def delete(self, id_: str, props: Props) -> None:
+    def delete(self, _id: str, props: Props) -> None:
         """Drain, stop and destroy the machine; refuse when another stack took it over meanwhile."""
         client = fly_client(props)
-        machine = _read(client, id_, props)
+        machine = _read(client, props)
         if machine is None:
             return
         if machine.owner not in {props["owner"], ""}:
@@ -108,7 +110,7 @@ class FlyMachineProvider(ResourceProvider):
                 advice="Remove it from this stack's state (pulumi state delete) and leave it to the other.",
             )
         try:
-            deployment.retire(client, props["app"], machine)
+            retire_all(client, props["app"], machine)
         except FlyNotFoundError as missing:
             prove_gone(client, props.get("org", ""), props["app"], missing)
 
@@ -130,6 +132,8 @@ class Machine(Resource, module="fly", name="Machine"):
         min_secrets_version: version of the app's secrets to start with, 0 for any.
         secrets_fingerprint: starts a new version when it changes.
         healthy_timeout: seconds for starting and passing the checks.
+        strategy: how it is updated: bluegreen (a new machine beside it) or rolling (in place, with a gap).
+        url: public address of the app, at which a new machine has to answer before the old one goes; empty: not asked.
         adopt: take over a machine of this region that no stack made.
         retire_unmarked: once this one is healthy, remove the machines of the app that no stack made.
         opts: as usual.
@@ -158,6 +162,8 @@ class Machine(Resource, module="fly", name="Machine"):
         min_secrets_version: pulumi.Input[int] = 0,
         secrets_fingerprint: pulumi.Input[str] = "",
         healthy_timeout: pulumi.Input[float] = 180,
+        strategy: pulumi.Input[str] = "rolling",
+        url: pulumi.Input[str] = "",
         adopt: pulumi.Input[bool] = False,
         retire_unmarked: pulumi.Input[bool] = False,
         opts: pulumi.ResourceOptions | None = None,
@@ -172,17 +178,21 @@ class Machine(Resource, module="fly", name="Machine"):
             "min_secrets_version": min_secrets_version,
             "secrets_fingerprint": secrets_fingerprint,
             "healthy_timeout": healthy_timeout,
+            "strategy": strategy,
+            "url": url,
             "adopt": adopt,
             "retire_unmarked": retire_unmarked,
         }
         super().__init__(FlyMachineProvider(), resource_name, props | dict.fromkeys(OUTPUTS), adopting(opts))
 
 
-def _read(client: FlyClient, id_: str, props: Props) -> FlyMachine | None:
-    """Return the machine, None when it is proved gone."""
+def _read(client: FlyClient, props: Props) -> FlyMachine | None:
+    """Return the machine, None when it is proved gone.
+
+    Where it was replaced and the run was killed before the state could be written, it is its successor.
+    """
     try:
-        machine = client.machines.get(props["app"], id_)
+        return current(client, props["app"], props["machine_id"], owner=props["owner"], label=props["name"])
     except FlyNotFoundError as missing:
         prove_gone(client, props.get("org", ""), props["app"], missing)
         return None
-    return None if machine.destroyed else machine

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
+from clients.endpoints import World
 from clients.fly.config import differences, normalised, observed, stays_up, with_marks, without_marks
 from clients.fly.model import Machine as FlyMachine
-from clients.fly.operations.deployment import WantedMachine
+from clients.fly.operations.pairs import successor_of
+from clients.fly.operations.wanted import Probe, WantedMachine
+from clients.prefect import PrefectClient, PrefectError
 from providers.lifecycle import Props, plain, unknown
 
 REPLACES = ("app", "name", "region", "endpoints")
 RESTARTS = ("min_secrets_version", "secrets_fingerprint")
-# How long to wait and what creating may take over are no state: a change of them alone changes no machine.
+# How long to wait, how to update and what creating may take over are no state: they alone change no machine.
 UPDATES = ("owner",)
 OUTPUTS = ("machine_id", "instance_id", "private_ip", "image_digest", "revision", "drifted", "org")
 
@@ -30,7 +34,26 @@ def wanted_of(props: Props) -> WantedMachine:
         min_secrets_version=known.get("min_secrets_version", 0),
         healthy_within=known.get("healthy_timeout", 180),
         adopt=known.get("adopt", False),
+        strategy=known.get("strategy", "rolling"),
+        probe=_probe(known),
     )
+
+
+def _probe(known: Props) -> Probe | None:
+    """Return what asks a new machine through the edge whether it is ready and closed; None where nothing is routed."""
+    if not known.get("url") or not known["config"].get("services"):
+        return None
+    server = PrefectClient.at(known["url"], World(known["endpoints"]))
+
+    def problem(machine_id: str) -> str:
+        try:
+            server.ready(machine_id)
+            status = server.api_status(instance_id=machine_id)
+        except PrefectError as error:
+            return error.said
+        return "" if status == HTTPStatus.UNAUTHORIZED else f"it answers HTTP {status} to a request without a key"
+
+    return problem
 
 
 def config_changed(olds: Props, news: Props) -> bool:
@@ -44,7 +67,7 @@ def config_changed(olds: Props, news: Props) -> bool:
 
 
 def state_drift(machine: FlyMachine) -> list[str]:
-    """Return what is wrong with the machine apart from its config: stopped, cordoned, host unreachable."""
+    """Return what is wrong with the machine apart from its config: stopped, cordoned and the like."""
     found = []
     if machine.state != "started" and stays_up(machine.config):
         found.append(f"state: {machine.state}")
@@ -52,6 +75,8 @@ def state_drift(machine: FlyMachine) -> list[str]:
         found.append("host: unreachable")
     if machine.cordoned:
         found.append("cordoned")
+    if successor_of(machine):
+        found.append("update: interrupted")
     return found
 
 
@@ -74,9 +99,12 @@ def outputs(props: Props, machine: FlyMachine, org: str) -> dict[str, Any]:
 def seen(props: Props, machine: FlyMachine) -> dict[str, Any]:
     """Return all outputs after a read: the wanted config with the values that somebody else changed.
 
-    Instance id and revision stay those of our last write: a stranger's restart changes neither.
+    Instance id and revision stay those of our last write: a stranger's restart changes neither. They move with the
+    machine when another one took its place and the run that made it could not write that down.
     """
     known = plain(props)
+    if machine.id != known["machine_id"]:
+        known = outputs(props, machine, known["org"])
     config, drifted = known["config"], state_drift(machine)
     # A host that does not answer cannot say what its machines are configured to do.
     if machine.host_status in {"ok", ""}:

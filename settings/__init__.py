@@ -94,6 +94,25 @@ class Settings:
     alert_addresses: Mapping[str, str] = field(repr=False)
 
     @property
+    def strategy(self) -> Literal["bluegreen", "rolling"]:
+        """How a machine is updated."""
+        if self.vm.strategy:
+            return self.vm.strategy
+        return "bluegreen" if self.connections and self.connections.one_more else "rolling"
+
+    @property
+    def strategy_reason(self) -> str:
+        """How a machine is updated, and why so, for people."""
+        what = {
+            "bluegreen": "bluegreen: a new machine is made beside the old one, which goes when the new one serves",
+            "rolling": "rolling: a machine stops and starts again, and answers nobody meanwhile",
+        }[self.strategy]
+        if self.vm.strategy:
+            return f"{what} (vm.strategy)"
+        fits = "has connections" if self.strategy == "bluegreen" else "has too few connections"
+        return f"{what} (the database {fits} for one more process)"
+
+    @property
     def server_url(self) -> str:
         """Public address of our own server, without a trailing slash; empty with Prefect Cloud."""
         return self.fly.server_url if self.fly else ""

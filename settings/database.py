@@ -164,12 +164,16 @@ def is_pooler(raw_url: str) -> bool:
 
 @dataclass(frozen=True)
 class ConnectionBudget:
-    """How many connections the server's processes may hold together, and the pool of each that keeps to it."""
+    """How many connections the server's processes may hold together, and the pool of each that keeps to it.
+
+    `one_more` tells whether one more process than `processes` fits: a new machine beside the one it replaces.
+    """
 
     total: int
     processes: int
     pool_size: int
     max_overflow: int
+    one_more: bool = True
 
     @property
     def peak(self) -> int:
@@ -184,29 +188,34 @@ class ConnectionBudget:
         )
 
 
-def connection_budget(tier: str, processes: int, pooler_clients: int | None = None) -> ConnectionBudget:
+def connection_budget(
+    tier: str, processes: int, pooler_clients: int | None = None, *, in_place: bool = False
+) -> ConnectionBudget:
     """Size the pool of each of `processes` server processes for a database.
 
-    One more process than `processes` has to fit: while a machine moves to another region, the new one and the old one
-    run side by side.
+    One more process than `processes` has to fit: while a machine is replaced, by an update or because it moves to
+    another region, the new one and the old one run side by side.
 
     Args:
         tier: of the database; bounds direct connections.
         processes: that run all the time.
         pooler_clients: how many clients the session pooler takes, None for direct connections.
+        in_place: do without one more process where it does not fit: machines are then updated in place.
 
     Raises:
         ValueError: there are too few connections for that many processes.
     """
     total = TIER_CONNECTIONS[tier] if pooler_clients is None else pooler_clients
     reserved = _RESERVED if pooler_clients is None else _RESERVED_AT_POOLER
-    each = (total - reserved) // (processes + 1) - _BESIDE_POOL
+    each, one_more = (total - reserved) // (processes + 1) - _BESIDE_POOL, True
+    if each < _SMALLEST_POOL and in_place:
+        each, one_more = (total - reserved) // processes - _BESIDE_POOL, False
     if each < _SMALLEST_POOL:
-        needed = (processes + 1) * (_SMALLEST_POOL + _BESIDE_POOL) + reserved
+        needed = (processes + (not in_place)) * (_SMALLEST_POOL + _BESIDE_POOL) + reserved
         what, way_out = f"a {tier} database has {total}", "use fewer replicas or a larger database.tier"
         if pooler_clients is not None:
             what = f"the session pooler takes {total}"
             way_out = "use fewer replicas, or raise the pool size in Supabase and set database.poolerClients to it"
         raise ValueError(f"{processes} server processes need at least {needed} connections, {what}: {way_out}")
     pool = min(_DEFAULT_POOL, each)
-    return ConnectionBudget(total, processes, pool, min(_DEFAULT_OVERFLOW, each - pool))
+    return ConnectionBudget(total, processes, pool, min(_DEFAULT_OVERFLOW, each - pool), one_more)

@@ -32,6 +32,11 @@ class VmSettings(Group):
     regions: tuple[Annotated[str, Field(pattern=REGION)], ...] = setting(
         (), doc="regions of the replicas in turn; empty: fly.region", max_length=5
     )
+    strategy: Literal["bluegreen", "rolling"] | None = setting(
+        None,
+        doc="how a machine is updated: bluegreen makes the new one beside it, rolling stops it; unset: bluegreen where "
+        "the database has connections for one more process",
+    )
 
 
 class ImageSettings(Group):

@@ -54,12 +54,14 @@ def budget(draft: Draft, problems: Problems) -> ConnectionBudget | None:
     if draft.cloud:
         return None
     with suppress(UnusableError):
-        processes = draft.get(VmSettings).replicas + (1 if draft.get(ServicesSettings).separate else 0)
+        vm = draft.get(VmSettings)
+        processes = vm.replicas + (1 if draft.get(ServicesSettings).separate else 0)
         database, pooled = draft.get(DatabaseSettings), is_pooler(draft.secrets["databaseUrl"])
+        clients, in_place = database.pooler_clients if pooled else None, vm.strategy != "bluegreen"
         try:
-            return connection_budget(database.tier, processes, database.pooler_clients if pooled else None)
+            return connection_budget(database.tier, processes, clients, in_place=in_place)
         except ValueError as error:
-            problems.add("vm.replicas", str(error))
+            problems.add("vm.replicas", str(error) + ("" if in_place else ", or set vm.strategy: rolling"))
     return None
 
 

@@ -190,14 +190,15 @@ class Machines:
             stderr=str(body.get("stderr") or ""),
         )
 
-    def set_metadata(self, app: str, machine: Machine, metadata: Mapping[str, str]) -> None:
-        """Set these metadata keys and leave the others; the machine goes on running."""
+    def set_metadata(self, app: str, machine: Machine, metadata: Mapping[str, str], *, nonce: str = "") -> None:
+        """Set these metadata keys and leave the others, an empty value removes one; the machine goes on running."""
         self._wire.send(
             f'mark machine "{machine.name}" of app "{app}"',
             Call(
                 method="PATCH",
                 path=path("apps", app, "machines", machine.id, "metadata"),
                 json={"metadata": dict(metadata)},
+                headers=_lease(nonce),
                 idempotent=True,
                 pace=f"metadata:{machine.id}",
             ),

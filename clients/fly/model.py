@@ -10,6 +10,7 @@ from clients.shapes import identity, record, records, whole, whole_object
 
 OWNER_KEY = "prefect_fly_owner"
 NAME_KEY = "prefect_fly_name"
+SUCCESSOR_KEY = "prefect_fly_successor"
 GROUP_KEY = "fly_process_group"
 PLATFORM_KEY = "fly_platform_version"
 

@@ -15,7 +15,7 @@ from clients.fly.errors import (
     FlyTransientError,
     FlyUnreachableError,
 )
-from clients.fly.operations.deployment import destroy
+from clients.fly.operations.retiring import destroy
 from clients.fly.operations.takeover import require_adoptable
 from clients.loops import create_once
 

@@ -18,6 +18,10 @@ class Lease:
 
     A lease of a run that was killed ends by itself, so a lease that somebody holds is waited for, up to its usual time.
 
+    Attributes:
+        nonce: what calls on the machine have to carry.
+        machine_gone: set when the machine was destroyed under the lease, which went with it.
+
     Raises:
         FlyLeaseHeldError: somebody else still holds it after that.
     """
@@ -25,6 +29,7 @@ class Lease:
     def __init__(self, client: FlyClient, app: str, machine: Machine, *, ttl: int = TTL) -> None:
         self._client, self._app, self._machine, self._ttl = client, app, machine, ttl
         self.nonce = ""
+        self.machine_gone = False
         self._renew_at = 0.0
 
     def __enter__(self) -> Lease:
@@ -45,6 +50,8 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.machine_gone:
+            return
         try:
             self._client.machines.release(self._app, self._machine, self.nonce)
         except FlyError:

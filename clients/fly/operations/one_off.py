@@ -23,7 +23,7 @@ from clients.fly.errors import (
     FlyUnreachableError,
 )
 from clients.fly.model import GROUP_KEY, NAME_KEY, OWNER_KEY, PLATFORM_KEY, Exit, Machine, MachineRequest
-from clients.fly.operations.deployment import destroy
+from clients.fly.operations.retiring import destroy
 from clients.fly.operations.waiting import SLICE, Watch
 from clients.loops import create_once, until
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from clients.fly.client import FlyClient
 from clients.fly.errors import FlyUnhealthyError
 from clients.fly.model import GROUP_KEY, PLATFORM_KEY, Machine, MachineRequest
-from clients.fly.operations.deployment import secrets_changed_since, send_update
+from clients.fly.operations.in_place import secrets_changed_since, send_update
 from clients.fly.operations.leases import Lease
 from clients.fly.operations.one_off import GROUP
 from clients.fly.operations.waiting import Watch

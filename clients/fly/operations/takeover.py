@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from clients.fly.client import FlyClient
 from clients.fly.errors import FlyForeignError
 from clients.fly.model import GROUP_KEY, Machine
-from clients.fly.operations.deployment import retire
+from clients.fly.operations.retiring import retire
 from clients.fly.operations.unknown_machines import lasting
 
 _OURS_TO_TAKE = frozenset({"app", "services"})

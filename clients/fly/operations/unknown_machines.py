@@ -10,21 +10,29 @@ from collections.abc import Iterable
 
 from clients.fly.model import GROUP_KEY, Machine
 from clients.fly.operations.one_off import GROUP
+from clients.fly.operations.pairs import own_names, successor_of
 
 
 def unknown_machines(machines: Iterable[Machine], owner: str) -> tuple[Machine, ...]:
     """Return the machines that no resource of the stack `owner` can stand for, by id.
 
-    Machines that end by themselves (one-off machines, consoles) are left out. Of several machines with one label the
-    one that has the label as its name is ours; where none has, as after an adoption, it is the oldest.
+    Machines that end by themselves (one-off machines, consoles) are left out. Of several machines with one label ours
+    are the one that is about to go and its successor, while an update is under way or was interrupted; else the one
+    that has a name of that label; else, as after an adoption, the oldest.
     """
     candidates = lasting(machines)
-    ours: dict[str, Machine] = {}
-    for machine in sorted(candidates, key=lambda m: (m.name != m.label, m.created_at, m.id)):
-        if machine.owner == owner:
-            ours.setdefault(machine.label, machine)
-    known = {machine.id for machine in ours.values()}
+    ours = [machine for machine in candidates if machine.owner == owner]
+    labels = {machine.label for machine in ours}
+    known = {m.id for label in labels for m in _of_the_stack([m for m in ours if m.label == label], label)}
     return tuple(sorted((m for m in candidates if m.id not in known), key=lambda m: m.id))
+
+
+def _of_the_stack(machines: list[Machine], label: str) -> list[Machine]:
+    """Return the one that the stack made, of several machines of a label; two while one takes the other's place."""
+    for machine in machines:
+        if name := successor_of(machine):
+            return [machine, *(m for m in machines if m.name == name and m.id != machine.id)]
+    return sorted(machines, key=lambda m: (m.name not in own_names(label), m.created_at, m.id))[:1]
 
 
 def lasting(machines: Iterable[Machine]) -> list[Machine]:

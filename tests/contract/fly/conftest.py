@@ -22,7 +22,7 @@ import pytest
 
 from clients.fly import FlyClient
 from clients.fly.errors import FlyNotFoundError
-from clients.fly.operations.deployment import destroy
+from clients.fly.operations.retiring import destroy
 from clients.timing import Timing
 from sandbox.fly import FlyOptions
 from sandbox.testing import running_sandbox

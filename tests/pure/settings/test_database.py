@@ -93,6 +93,16 @@ def test_the_session_pooler_takes_two_servers_and_a_migration() -> None:
     assert connection_budget("medium", 2, 40).pool_size == 5
 
 
+def test_a_budget_for_one_process_less_is_enough_in_place() -> None:
+    """Two processes and no third fit fifteen clients, where machines are updated in place."""
+    budget = connection_budget("medium", 2, 15, in_place=True)
+    assert (budget.pool_size, budget.one_more) == (3, False)
+    assert budget.peak + 2 <= 15
+    assert connection_budget("nano", 1, in_place=True) == connection_budget("nano", 1)
+    with pytest.raises(ValueError, match="need at least 20 connections"):
+        connection_budget("medium", 3, 15, in_place=True)
+
+
 @pytest.mark.parametrize(
     ("url", "pooled"),
     [

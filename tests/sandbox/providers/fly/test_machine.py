@@ -91,7 +91,7 @@ def test_a_crash_loop_is_ended_by_an_update(sandbox: Sandbox) -> None:
     """What the previous version did is not held against the new one."""
     machine = engine().create(inputs())
     script = sandbox.emulated.script(image="b" * 64, exit_code=19, exit_after=1.0, passing=False)
-    update_by_hand(sandbox, machine.id, image=OTHER_IMAGE)
+    update_by_hand(sandbox, machine.outputs["machine_id"], image=OTHER_IMAGE)
     until(lambda: script.boots > CRASHES)
     machine.refresh()
     assert machine.up(inputs()) == "update"
@@ -120,14 +120,19 @@ def test_an_update_happens_in_place_under_a_lease(sandbox: Sandbox) -> None:
     before = dict(machine.outputs)
     assert machine.up(inputs(config=config(image=OTHER_IMAGE))) == "update"
     (made,) = machines(sandbox)
-    assert made.id == machine.id == before["machine_id"]
+    assert made.id == machine.outputs["machine_id"] == before["machine_id"]
     assert machine.outputs["revision"] != before["revision"]
     assert machine.outputs["instance_id"] == made.instance_id != before["instance_id"]
     assert machine.outputs["image_digest"] == f"sha256:{'b' * 64}"
     assert made.lease is None
     assert not made.cordoned
     calls = [call["path"].rsplit("/", 1)[-1] for call in sandbox.journal() if call["method"] != "GET"]
-    assert calls.index("lease") < calls.index("cordon") < calls.index(machine.id) < calls.index("uncordon")
+    assert (
+        calls.index("lease")
+        < calls.index("cordon")
+        < calls.index(machine.outputs["machine_id"])
+        < calls.index("uncordon")
+    )
 
 
 def test_an_update_that_does_not_get_healthy_is_put_back(sandbox: Sandbox) -> None:
@@ -219,4 +224,4 @@ def test_replacements_leave_exactly_one_machine(sandbox: Sandbox) -> None:
     assert [made.region for made in machines(sandbox)] == ["fra"]
     machine.delete()
     machine.create(inputs(region="fra"))
-    assert [made.id for made in machines(sandbox)] == [machine.id]
+    assert [made.id for made in machines(sandbox)] == [machine.outputs["machine_id"]]

@@ -20,7 +20,7 @@ def test_a_lost_state_finds_its_machine_without_restarting_it(sandbox: Sandbox) 
     """Same name, same marks, same config: adopted as it runs."""
     first = engine().create(inputs())
     again = engine().create(inputs())
-    assert again.id == first.id
+    assert again.outputs["machine_id"] == first.outputs["machine_id"]
     assert again.outputs["instance_id"] == first.outputs["instance_id"]
     assert len(machines(sandbox)) == 1
 
@@ -34,14 +34,16 @@ def test_a_machine_that_an_interrupted_run_left_unhealthy_is_not_believed(sandbo
     with pytest.raises(FlyUnhealthyError, match="no database"):
         engine().create(inputs(healthy_timeout=10))
     script.passing = True
-    assert engine().create(inputs()).id == client.machines.list("shop")[0].id
+    assert engine().create(inputs()).outputs["machine_id"] == client.machines.list("shop")[0].id
 
 
 def test_delete_refuses_a_machine_that_another_stack_took_over(sandbox: Sandbox) -> None:
     """The mark decides."""
     machine = engine().create(inputs())
     client = client_of(sandbox)
-    client.machines.set_metadata("shop", client.machines.get("shop", machine.id), {"prefect_fly_owner": STRANGER})
+    client.machines.set_metadata(
+        "shop", client.machines.get("shop", machine.outputs["machine_id"]), {"prefect_fly_owner": STRANGER}
+    )
     with pytest.raises(FlyForeignError, match="belongs to another stack"):
         machine.delete()
     assert len(machines(sandbox)) == 1
@@ -68,19 +70,19 @@ def test_a_machine_made_by_fly_deploy_is_adopted_without_a_restart_when_nothing_
     machine_id = by_hand(sandbox, "winter-moon-12", env=env)
     version = machines(sandbox)[0].instance_id
     machine = engine().create(inputs(adopt=True))
-    assert machine.id == machine_id
+    assert machine.outputs["machine_id"] == machine_id
     (made,) = machines(sandbox)
     assert (made.name, made.instance_id) == ("winter-moon-12", version)
     assert made.config["metadata"]["prefect_fly_owner"] == OWNER
     assert machine.refresh()
     assert machine.up(inputs(adopt=True)) == "same"
-    assert engine().create(inputs()).id == machine_id
+    assert engine().create(inputs()).outputs["machine_id"] == machine_id
 
 
 def test_an_adopted_machine_that_differs_is_updated_in_place(sandbox: Sandbox) -> None:
     """What the manual runbook deployed becomes what the stack states."""
     machine_id = by_hand(sandbox, "winter-moon-12", image=OTHER_IMAGE)
-    assert engine().create(inputs(adopt=True)).id == machine_id
+    assert engine().create(inputs(adopt=True)).outputs["machine_id"] == machine_id
     assert [made.config["image"] for made in machines(sandbox)] == [IMAGE]
 
 
@@ -89,9 +91,9 @@ def test_two_replicas_adopt_two_machines(sandbox: Sandbox) -> None:
     ids = {by_hand(sandbox, "one"), by_hand(sandbox, "two")}
     first = engine().create(inputs(adopt=True))
     second = engine().create(inputs(adopt=True, name="shop-ewr-2"))
-    assert {first.id, second.id} == ids
+    assert {first.outputs["machine_id"], second.outputs["machine_id"]} == ids
     third = engine().create(inputs(adopt=True, name="shop-ewr-3"))
-    assert third.id not in ids
+    assert third.outputs["machine_id"] not in ids
 
 
 def test_a_one_off_machine_is_never_adopted(sandbox: Sandbox) -> None:
@@ -105,4 +107,4 @@ def test_what_an_interrupted_run_left_in_another_region_is_removed(sandbox: Sand
     """Our name and our mark in the wrong region can only be a leftover: region is immutable."""
     engine().create(inputs())
     machine = engine().create(inputs(region="fra"))
-    assert [made.id for made in machines(sandbox)] == [machine.id]
+    assert [made.id for made in machines(sandbox)] == [machine.outputs["machine_id"]]

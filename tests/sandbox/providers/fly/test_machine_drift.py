@@ -36,7 +36,7 @@ def test_what_another_tool_changed_is_named_and_fixed(
     """The refresh lists the path and shows the live value, twice; the next up puts ours back."""
     machine = engine().create(inputs())
     kept = {"env": {"FLY_PROCESS_GROUP": "app", "PRIMARY_REGION": "ewr"} | changes["env"]} if "env" in changes else {}
-    update_by_hand(sandbox, machine.id, **(changes | kept))
+    update_by_hand(sandbox, machine.outputs["machine_id"], **(changes | kept))
     assert machine.refresh()
     assert machine.outputs["drifted"] == drifted
     assert machine.inputs["config"] != EngineSide(FlyMachineProvider).check(inputs())["config"]
@@ -51,7 +51,7 @@ def test_a_machine_stopped_by_hand_is_started_without_a_new_version(sandbox: San
     """Its state is drift; fixing it is a start, not a deploy."""
     machine = engine().create(inputs())
     client = client_of(sandbox)
-    client.machines.stop("shop", client.machines.get("shop", machine.id))
+    client.machines.stop("shop", client.machines.get("shop", machine.outputs["machine_id"]))
     until(lambda: machines(sandbox)[0].state == "stopped")
     assert machine.refresh()
     assert machine.outputs["drifted"] == ["state: stopped"]
@@ -65,7 +65,7 @@ def test_a_cordon_that_was_left_is_taken_off(sandbox: Sandbox) -> None:
     """A run killed in the middle of a rolling update leaves a machine without requests: drift, and fixed."""
     machine = engine().create(inputs())
     client = client_of(sandbox)
-    client.machines.cordon("shop", client.machines.get("shop", machine.id))
+    client.machines.cordon("shop", client.machines.get("shop", machine.outputs["machine_id"]))
     assert machine.refresh()
     assert machine.outputs["drifted"] == ["cordoned"]
     assert machine.up(inputs()) == "update"
@@ -76,7 +76,7 @@ def test_a_restart_for_a_stranger_s_secret_is_no_drift(sandbox: Sandbox) -> None
     """`fly secrets set OTHER=…` updates every machine with its own config: nothing of ours changed."""
     machine = engine().create(inputs())
     before = dict(machine.outputs)
-    update_by_hand(sandbox, machine.id)
+    update_by_hand(sandbox, machine.outputs["machine_id"])
     assert machine.refresh()
     assert machine.outputs == before
     assert machine.up(inputs()) == "same"
@@ -87,7 +87,7 @@ def test_a_machine_destroyed_by_hand_is_gone_and_made_again(sandbox: Sandbox) ->
     machine = engine().create(inputs())
     again = EngineSide(FlyMachineProvider, id=machine.id, inputs=machine.inputs, outputs=machine.outputs)
     client = client_of(sandbox)
-    client.machines.destroy("shop", client.machines.get("shop", machine.id))
+    client.machines.destroy("shop", client.machines.get("shop", machine.outputs["machine_id"]))
     until(lambda: not machines(sandbox))
     with pytest.raises(FlyNotFoundError, match="pulumi up --refresh"):
         machine.up(inputs(config=config(image=OTHER_IMAGE)))
@@ -101,7 +101,7 @@ def test_another_token_does_not_make_a_machine_gone(sandbox: Sandbox) -> None:
     """With its app gone, only a token of the organization proves it."""
     machine = engine().create(inputs())
     client = client_of(sandbox)
-    client.machines.destroy("shop", client.machines.get("shop", machine.id))
+    client.machines.destroy("shop", client.machines.get("shop", machine.outputs["machine_id"]))
     until(lambda: not machines(sandbox))
     client.apps.delete("shop")
     client.apps.wait_gone("shop")

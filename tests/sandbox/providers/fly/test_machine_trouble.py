@@ -28,14 +28,14 @@ def test_an_unclear_answer_to_create_leaves_exactly_one_machine(sandbox: Sandbox
     """Whether the POST had its effect or not, there is one machine and it is the resource's."""
     sandbox.faults("fly").add("POST", "/machines$", **trouble)
     machine = engine().create(inputs())
-    assert [made.id for made in machines(sandbox)] == [machine.id]
+    assert [made.id for made in machines(sandbox)] == [machine.outputs["machine_id"]]
 
 
 @pytest.mark.parametrize("trouble", UNCLEAR)
 def test_an_unclear_answer_to_an_update_is_found_out(sandbox: Sandbox, trouble: dict[str, Any]) -> None:
     """The update happens once, whether its first POST had its effect or not."""
     machine = engine().create(inputs())
-    sandbox.faults("fly").add("POST", f"/machines/{machine.id}$", **trouble)
+    sandbox.faults("fly").add("POST", f"/machines/{machine.outputs['machine_id']}$", **trouble)
     machine.up(inputs(config=config(image=OTHER_IMAGE)))
     (made,) = machines(sandbox)
     assert made.config["image"] == OTHER_IMAGE
@@ -97,7 +97,7 @@ def test_a_lease_of_another_deploy_is_waited_for(sandbox: Sandbox) -> None:
     """It runs out by itself; nothing is changed while somebody else holds it."""
     machine = engine().create(inputs())
     client = client_of(sandbox)
-    client.machines.lease("shop", client.machines.get("shop", machine.id), seconds=1)
+    client.machines.lease("shop", client.machines.get("shop", machine.outputs["machine_id"]), seconds=1)
     assert machine.up(inputs(config=config(image=OTHER_IMAGE))) == "update"
     assert machines(sandbox)[0].lease is None
 

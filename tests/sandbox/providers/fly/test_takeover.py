@@ -28,7 +28,7 @@ def test_the_second_machine_goes_once_the_first_is_ours_and_healthy(sandbox: San
     kept, gone = sorted((by_hand(sandbox, "winter-moon-12"), by_hand(sandbox, "red-sun-3")))
     app = adopting_app()
     machine = engine().create(inputs(adopt=True, retire_unmarked=True))
-    assert machine.id == kept
+    assert machine.outputs["machine_id"] == kept
     assert [made.id for made in machines(sandbox)] == [kept]
     calls = [(call["method"], call["path"]) for call in sandbox.journal("fly")]
     assert calls.index(("POST", f"/v1/apps/shop/machines/{kept}")) < calls.index(

@@ -1,0 +1,41 @@
+"""Which machine a resource stands for, when an update may have put another one in its place."""
+
+from __future__ import annotations
+
+from clients.fly.client import FlyClient
+from clients.fly.errors import FlyNotFoundError
+from clients.fly.model import Machine
+from clients.fly.operations.pairs import named, successor_of
+from clients.fly.operations.retiring import retire
+
+
+def current(client: FlyClient, app: str, machine_id: str, *, owner: str, label: str) -> Machine:
+    """Return the machine of this id; when it is gone, the one that has its label and one of its names.
+
+    Raises:
+        FlyNotFoundError: there is neither; whether that means gone, the caller has to prove.
+    """
+    missing = FlyNotFoundError(f'read machine "{label}" of app "{app}"', "it was destroyed")
+    try:
+        machine = client.machines.get(app, machine_id)
+        if not machine.destroyed:
+            return machine
+    except FlyNotFoundError as error:
+        missing = error
+    heirs = named(client.machines.list(app), owner, label)
+    if not heirs:
+        raise missing
+    return heirs[0]
+
+
+def retire_all(client: FlyClient, app: str, machine: Machine) -> None:
+    """Drain and destroy the machine, and before it a successor that an interrupted update left.
+
+    Raises:
+        FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
+    """
+    if successor_of(machine):
+        for other in named(client.machines.list(app), machine.owner, machine.label):
+            if other.id != machine.id:
+                retire(client, app, other)
+    retire(client, app, machine)
