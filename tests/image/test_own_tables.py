@@ -10,6 +10,7 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 from prefect_server import own_tables  # type: ignore[import-not-found,unused-ignore]
 
+from sandbox.core.ports import free_port
 from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
 from tests.support.migration import TABLES, Migrate, name_of
@@ -83,6 +84,8 @@ def test_serve_says_when_it_may_not_read_them(
     postgres.execute(
         "ALTER SCHEMA prefect_fly OWNER TO postgres; ALTER TABLE prefect_fly.step OWNER TO postgres", name_of(url)
     )
-    done = run_verb("serve", tmp_path, database_environment(url) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)})
+    ports = {name: str(free_port()) for name in ("PREFECT_SERVER_API_PORT", "PREFECT_FLY_METRICS_PORT")}
+    given = database_environment(url) | ports | {"PREFECT_FLY_API_KEYS": hashed(KEYS)}
+    done = run_verb("serve", tmp_path, given)
     assert done.returncode == 14, done.stderr
     assert 'could not read schema "prefect_fly"' in done.stderr
