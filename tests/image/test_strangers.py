@@ -96,7 +96,7 @@ def test_pages_keep_a_browser_on_this_server(server: Program) -> None:
 
 def test_the_script_is_compressed_once(server: Program) -> None:
     """The same bytes whoever asks; the processor works for the first request only, and a browser can keep it."""
-    script = re.findall(r'src="(/[^"]+\.js)"', page(server, "/v2/", **{"Accept-Encoding": "identity"}).text)
+    script = re.findall(r'src="(/v2/assets/[^"]+\.js)"', page(server, "/v2/", **{"Accept-Encoding": "identity"}).text)
     assert script
     plain = page(server, script[0], **{"Accept-Encoding": "identity"})
     first = page(server, script[0], **{"Accept-Encoding": "gzip"})

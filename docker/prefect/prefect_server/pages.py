@@ -10,7 +10,8 @@ import asyncio
 import gzip
 from dataclasses import dataclass, field
 
-from prefect_server.asgi import App, Headers, Message, Receive, Scope, Send, header_values, without_header
+from prefect_server import rights_script
+from prefect_server.asgi import App, Headers, Message, Receive, Scope, Send, header_values
 
 POLICY = "; ".join(
     (
@@ -62,7 +63,14 @@ class Pages:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request that needs no credential."""
-        headers = [pair for pair in without_header(scope, b"authorization") if pair[0].lower() != b"accept-encoding"]
+        if scope["path"] == rights_script.PATH:
+            await rights_script.answer(scope, send, own_headers(scope))
+            return
+        dropped = {b"authorization", b"accept-encoding"}
+        if "." not in scope["path"].rpartition("/")[2]:
+            # The UI's page, which is ours as much as Prefect's: only we can tell whether it is still the same.
+            dropped |= {b"if-none-match", b"if-modified-since", b"range"}
+        headers = [pair for pair in scope["headers"] if pair[0].lower() not in dropped]
         page = _Page(self, scope, send)
         await self.app({**scope, "headers": headers}, receive, page.send)
 
@@ -78,28 +86,49 @@ class Pages:
 
 
 class _Page:
-    """One answer: headers are added, and a body worth it is compressed."""
+    """One answer: headers are added, the UI's page gets our script, and a body worth it is compressed."""
 
     def __init__(self, pages: Pages, scope: Scope, send: Send) -> None:
         self._pages, self._scope, self._send = pages, scope, send
         self._start: Message = {}
         self._etag = b""
+        self._is_page = False
         self._body = bytearray()
 
     async def send(self, message: Message) -> None:
         """Take one message of the application's answer."""
         if message["type"] == "http.response.start":
             start = {**message, "headers": [*message["headers"], *own_headers(self._scope), VARY]}
-            self._etag = _etag_to_compress(self._scope, start)
-            if not self._etag:
-                await self._send(start)
+            self._is_page = _is_page(self._scope, start)
+            self._etag = b"" if self._is_page else _etag_to_compress(self._scope, start)
             self._start = start
-        elif self._etag and message["type"] == "http.response.body":
+            if not self._is_page and not self._etag:
+                await self._send(start)
+        elif (self._is_page or self._etag) and message["type"] == "http.response.body":
             self._body += message.get("body", b"")
             if not message.get("more_body"):
-                await self._send_compressed()
+                await (self._send_page() if self._is_page else self._send_compressed())
         else:
             await self._send(message)
+
+    async def _send_page(self) -> None:
+        body = rights_script.put_into(bytes(self._body))
+        etag = rights_script.etag_of(body)
+        ours = {b"content-length", b"etag", b"last-modified"}
+        headers = [pair for pair in self._start["headers"] if pair[0].lower() not in ours]
+        headers += [(b"etag", etag), (b"content-length", b"%d" % len(body))]
+        self._start, self._body = {**self._start, "headers": headers}, bytearray(body)
+        if etag in header_values(self._scope, b"if-none-match"):
+            kept = [pair for pair in headers if pair[0] != b"content-length"]
+            await self._send({**self._start, "status": 304, "headers": kept})
+            await self._send({"type": "http.response.body", "body": b""})
+            return
+        self._etag = _etag_to_compress(self._scope, self._start)
+        if self._etag:
+            await self._send_compressed()
+            return
+        await self._send(self._start)
+        await self._send({"type": "http.response.body", "body": body})
 
     async def _send_compressed(self) -> None:
         body = await self._pages.compressed(self._etag, bytes(self._body))
@@ -107,6 +136,11 @@ class _Page:
         headers = [*kept, (b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(body))]
         await self._send({**self._start, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _is_page(scope: Scope, start: Message) -> bool:
+    kinds = [value for name, value in start["headers"] if name.lower() == b"content-type"]
+    return scope["method"] == "GET" and start["status"] == 200 and bool(kinds) and kinds[0].startswith(b"text/html")
 
 
 def _etag_to_compress(scope: Scope, start: Message) -> bytes:
