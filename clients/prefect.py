@@ -20,7 +20,8 @@ import requests
 
 from clients.endpoints import World, require_url
 from clients.errors import ApiError, UnauthorizedError, UnreachableError
-from clients.shapes import finite, record, whole
+from clients.prefect_answers import AuditPage, KeyUse, ServerKeys, ServerStatus
+from clients.shapes import record, whole
 from clients.silence import NoAnswerError
 from clients.transport import Api, Call, Reply, RetryPolicy, Transport, no_progress
 
@@ -76,64 +77,6 @@ class Credential:
         return f"Bearer {self.key}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyUse:
-    """What one server process saw of one key since it started.
-
-    Attributes:
-        last_accepted: unix seconds by the server's clock, None when never.
-        client_version: of the last client that used it, from its User-Agent.
-        client_seen: unix seconds of that client's last request; what is no Prefect client does not count.
-    """
-
-    accepted: int
-    refused: int
-    last_accepted: float | None
-    client_version: str | None
-    client_seen: float | None = None
-
-    @classmethod
-    def of(cls, body: Mapping[str, object]) -> Self:
-        """Read one entry of /gate/keys."""
-        version = body.get("client_version")
-        return cls(
-            accepted=whole(body.get("accepted")),
-            refused=whole(body.get("refused")),
-            last_accepted=finite(body.get("last_accepted")),
-            client_version=str(version) if version else None,
-            client_seen=finite(body.get("client_seen")),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerStatus:
-    """What one server process says of itself: Prefect's version, and the database and the pool as it names their parts.
-
-    `database` is empty when it gets no answer from the database, `pool` before its first connection.
-    """
-
-    version: str
-    database: Mapping[str, Any]
-    pool: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, body: Mapping[str, Any]) -> Self:
-        """Read /gate/status."""
-        return cls(
-            version=str(body.get("prefect") or ""),
-            database=record(body.get("database")),
-            pool=record(body.get("pool")),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditPage:
-    """Some of the audit's lines, newest first, and the id before which the next ones are; None at the end."""
-
-    lines: tuple[dict[str, Any], ...]
-    next: int | None
-
-
 class PrefectClient:
     """Calls to one server, at its public address without /api."""
 
@@ -184,8 +127,8 @@ class PrefectClient:
             reply = self._get(location)
         return reply.status, reply.headers.get("Content-Type", "")
 
-    def key_use(self, credential: Credential, instance_id: str = "") -> dict[str, KeyUse]:
-        """Return the use of every key, by name, since the answering process started.
+    def keys(self, credential: Credential, instance_id: str = "") -> ServerKeys:
+        """Return the keys that the answering process accepts.
 
         Args:
             credential: any key that the server accepts.
@@ -196,8 +139,51 @@ class PrefectClient:
             PrefectUnauthorizedError: the credential is not accepted.
             PrefectAnswerError: no gate of ours answers there.
         """
-        keys = record(self._gate_page("/gate/keys", "keys", credential, instance_id)["keys"])
-        return {name: KeyUse.of(entry) for name, entry in keys.items() if isinstance(entry, dict)}
+        return ServerKeys.of(self._gate_page("/gate/keys", "keys", credential, instance_id))
+
+    def key_use(self, credential: Credential, instance_id: str = "") -> Mapping[str, KeyUse]:
+        """Return the use of every key, by name, since the answering process started.
+
+        Raises:
+            PrefectError: as `keys`.
+        """
+        return self.keys(credential, instance_id).use
+
+    def published_generation(self, publisher: str) -> int:
+        """Return the same for whoever may publish keys, whichever keys the machine accepts.
+
+        Raises:
+            PrefectUnreachableError: no answer.
+            PrefectUnauthorizedError: its signing secret is another one, or its image is older than this question.
+            PrefectAnswerError: no gate of ours answers there.
+        """
+        return self._published(self._get("/gate/keys", {"Authorization": f"Bearer {publisher}"}))
+
+    def publish_keys(self, publisher: str, ring: Mapping[str, object]) -> int:
+        """Give the server a newer key ring, which all its machines then use; return the generation that it has now.
+
+        Args:
+            publisher: see clients/signing.py.
+            ring: generation, ring and mac.
+
+        Raises:
+            PrefectUnreachableError: no answer.
+            PrefectUnauthorizedError: as `published_generation`.
+            PrefectAnswerError: it does not take this ring; `status` is 409 when it has a newer one, 503 when it cannot
+                keep any just now.
+        """
+        headers = {"Authorization": f"Bearer {publisher}"}
+        return self._published(self._send(Call(method="PUT", path="/gate/keys", json=ring, headers=headers)))
+
+    def _published(self, reply: Reply) -> int:
+        body = reply.json()
+        if reply.status == 401:
+            raise PrefectUnauthorizedError(_ASKING, "/gate/keys refused our signature (HTTP 401)", status=401)
+        if not reply.ok or not isinstance(body, dict) or "generation" not in body:
+            said = body.get("exception_message", "") if isinstance(body, dict) else ""
+            what = f"/gate/keys answered HTTP {reply.status}{': ' if said else ''}{said}".rstrip(".")
+            raise PrefectAnswerError(_ASKING, what, status=reply.status)
+        return whole(body["generation"])
 
     def status(self, credential: Credential, instance_id: str = "") -> ServerStatus:
         """Return what one of the server's machines sees of itself and of the database.

@@ -1,7 +1,8 @@
 """API keys for the server: one per consumer and generation, generated once and kept as secrets in the state.
 
-Owns the values, but for those that people made themselves, of which it is given the hashes. Does not own where they are
-set: the server holds their hashes, the consumers the keys themselves.
+Owns the values, but for those that people made themselves, of which it is given the hashes, and the signed ring of all
+hashes that the server follows. Does not own where they are set: the server holds their hashes, the consumers the keys
+themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pulumi
 from components.children import child_options
 from components.type_tokens import API_KEYS
 from providers.api_key import ApiKey
+from providers.key_ring import KeyRing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,8 @@ class ApiKeys(pulumi.ComponentResource):
     """Keys by consumer and generation."""
 
     names: list[str]
-    hashes_json: pulumi.Output[str]
+    ring: KeyRing
+    signing: pulumi.Output[str]
 
     def __init__(self, name: str, args: ApiKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(API_KEYS, name, None, opts)
@@ -97,7 +100,15 @@ class ApiKeys(pulumi.ComponentResource):
         own = {consumer: limits.sha256 for consumer, limits in args.limits.items() if limits.sha256}
         self.names = sorted([*self._keys, *own])
         hashes = pulumi.Output.all(**{key: resource.sha256 for key, resource in self._keys.items()}, **own)
-        self.hashes_json = pulumi.Output.secret(hashes.apply(lambda known: ring_json(known, args)))
+        # A secret of its own, not an output of the ring: in a preview of a changed ring it is known to be the same.
+        signing = ApiKey(f"{name}.signing", consumer="signing", generation=1, opts=child_options(self, opts))
+        self.signing = signing.value
+        self.ring = KeyRing(
+            name,
+            signing=signing.value,
+            ring=pulumi.Output.secret(hashes.apply(lambda known: ring_json(known, args))),
+            opts=child_options(self, opts),
+        )
         self.register_outputs({"names": self.names})
 
     def current_name(self, consumer: str) -> str:

@@ -36,7 +36,8 @@ class FlyMachinesArgs:
         app_url: at which a new machine has to answer before the one that it replaces goes; empty: it is not asked.
         app: the app; its machines are made again when it is.
         image: image by digest.
-        secrets_version: version of the app's secrets that the machines must see.
+        secrets_version: version of the app's secrets that a machine must see when it is made or updated; another one
+            alone updates none.
         secrets_fingerprint: changes when a secret's value does, so that the machines are updated.
     """
 

@@ -16,6 +16,8 @@ from clients.names import (
     API_KEYS_SECRET,
     DATABASE_CA_SECRET,
     DATABASE_SECRET,
+    KEYS_GENERATION_SECRET,
+    KEYS_SIGNING_SECRET,
     REDIS_SECRET,
     RETIRED_NAMES,
     VERIFY,
@@ -31,6 +33,7 @@ from components.machine_config import MachineSettings, database_environment, sna
 from components.ops_command import OpsEvent, ops_command
 from components.type_tokens import PREFECT_SERVER
 from providers.lifecycle import fingerprint
+from providers.published_keys import PublishedKeys
 from settings.fly import FlySettings
 from settings.groups import ImageSettings, TimeoutSettings
 
@@ -96,16 +99,21 @@ class PrefectServer(pulumi.ComponentResource):
             child_options(self, opts),
         )
         secrets = FlySecrets(name, _secrets_args(args, app), child_options(self, opts))
+        keys = FlySecrets(f"{name}-keys", _keys_args(args, app), child_options(self, opts, after=secrets.waits_for))
         before_machines = child_options(self, opts, after=[*app.waits_for, *secrets.waits_for])
         migrated = _migrate(name, args, app, secrets, image.reference, before_machines)
         machines = FlyMachines(
-            name, _machines_args(args, app, secrets, image.reference), child_options(self, opts, after=[migrated])
+            name,
+            _machines_args(args, app, secrets, keys, image.reference),
+            child_options(self, opts, after=[migrated, *keys.waits_for]),
         )
         self.app, self.image, self.machine_ids = app, image.reference, machines.ids
         self.verify_credential = args.keys.credential(VERIFY)
         after_machines = child_options(self, opts, after=[*app.waits_for, *machines.waits_for])
         domain = _verify_domain(name, args, app, after_machines)
-        self.verified = _verify(name, args, app, machines, child_options(self, after_machines, after=domain))
+        published = _publish(name, args, app, child_options(self, after_machines, after=domain))
+        after_keys = child_options(self, opts, after=[*app.waits_for, *domain, published])
+        self.verified = _verify(name, args, app, machines, published, after_keys)
         self.waits_for = [self.verified]
         self.register_outputs({"image": self.image, "machineIds": self.machine_ids})
 
@@ -125,7 +133,7 @@ def _app_args(args: PrefectServerArgs) -> FlyAppArgs:
 def _secrets_args(args: PrefectServerArgs, app: FlyApp) -> FlySecretsArgs:
     values: dict[str, pulumi.Input[str]] = {
         DATABASE_SECRET: args.secrets.database_url,
-        API_KEYS_SECRET: args.keys.hashes_json,
+        KEYS_SIGNING_SECRET: args.keys.signing,
     }
     if args.secrets.database_ca:
         values[DATABASE_CA_SECRET] = args.secrets.database_ca
@@ -143,9 +151,23 @@ def _secrets_args(args: PrefectServerArgs, app: FlyApp) -> FlySecretsArgs:
     )
 
 
+def _keys_args(args: PrefectServerArgs, app: FlyApp) -> FlySecretsArgs:
+    # A set of their own, since they change without a machine being touched: they are for those that start later.
+    generation = args.keys.ring.generation.apply(lambda number: str(int(number)))
+    return FlySecretsArgs(
+        world=args.world,
+        app=app.app,
+        app_resource=app.resource,
+        values={API_KEYS_SECRET: args.keys.ring.ring, KEYS_GENERATION_SECRET: generation},
+        owner=f"{args.owner}_keys",
+        take_over=args.fly.adopt_existing,
+    )
+
+
 def _machines_args(
-    args: PrefectServerArgs, app: FlyApp, secrets: FlySecrets, image: pulumi.Output[str]
+    args: PrefectServerArgs, app: FlyApp, secrets: FlySecrets, keys: FlySecrets, image: pulumi.Output[str]
 ) -> FlyMachinesArgs:
+    newest = pulumi.Output.all(secrets.version, keys.version).apply(lambda versions: int(max(versions)))
     return FlyMachinesArgs(
         world=args.world,
         owner=args.owner,
@@ -158,7 +180,7 @@ def _machines_args(
         app_url="" if args.fly.private else args.fly.app_url,
         app=app,
         image=image,
-        secrets_version=secrets.version,
+        secrets_version=newest,
         secrets_fingerprint=secrets.fingerprint,
     )
 
@@ -225,8 +247,30 @@ def _verify_domain(
     return [ops_command(f"{name}-domain", event, opts)]
 
 
+def _publish(name: str, args: PrefectServerArgs, app: FlyApp, opts: pulumi.ResourceOptions) -> PublishedKeys:
+    ring = args.keys.ring
+    return PublishedKeys(
+        name,
+        url=args.fly.server_url,
+        generation=ring.generation,
+        ring=ring.ring,
+        mac=ring.mac,
+        signing=args.keys.signing,
+        app=app.app,
+        inside=args.fly.reach == "machine",
+        endpoints=args.world.value,
+        timeout=args.timeouts.healthy,
+        opts=opts,
+    )
+
+
 def _verify(
-    name: str, args: PrefectServerArgs, app: FlyApp, machines: FlyMachines, opts: pulumi.ResourceOptions
+    name: str,
+    args: PrefectServerArgs,
+    app: FlyApp,
+    machines: FlyMachines,
+    published: PublishedKeys,
+    opts: pulumi.ResourceOptions,
 ) -> pulumi.CustomResource:
     url = args.fly.server_url
     return ops_command(
@@ -238,11 +282,12 @@ def _verify(
                 "server-url": url,
                 "server-app": app.app,
                 "accepted-keys": ",".join(args.keys.names),
+                "keys-generation": published.generation,
                 "timeout": args.timeouts.healthy,
                 "reach": args.fly.reach,
             },
             environment={VERIFY_KEY: args.keys.credential(VERIFY)},
-            triggers=[machines.revisions, url],
+            triggers=[machines.revisions, url, published.generation],
         ),
         opts,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -13,12 +13,11 @@ from clients.fly.model import Machine
 from clients.names import VERIFY_KEY
 from clients.prefect import (
     Credential,
-    KeyUse,
     PrefectClient,
     PrefectError,
     PrefectUnauthorizedError,
-    ServerStatus,
 )
+from clients.prefect_answers import KeyUse, ServerStatus
 from ops.errors import OpsError
 from ops.reaching import prefect_client
 from ops.runtime import Runtime
@@ -72,7 +71,7 @@ class Seen:
         """
         return self._asked(self.server.status)
 
-    def key_use(self, machine: str) -> dict[str, KeyUse]:
+    def key_use(self, machine: str) -> Mapping[str, KeyUse]:
         """What a machine saw of each key; an empty id asks any machine.
 
         Raises:

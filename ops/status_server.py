@@ -9,7 +9,8 @@ from clients.errors import ApiError
 from clients.fly.model import Machine
 from clients.fly.operations.unknown_machines import serves
 from clients.names import ORCHESTRATOR
-from clients.prefect import KeyUse, PrefectError
+from clients.prefect import PrefectError
+from clients.prefect_answers import KeyUse
 from clients.redaction import redacted
 from costs import monthly_usd
 from ops.errors import OpsError

@@ -15,11 +15,11 @@ from clients.client_versions import FIRST_WHOLE, FIRST_WITH_HEADER, LOSS, Fit, f
 from clients.fly import FlyClient
 from clients.prefect import (
     Credential,
-    KeyUse,
     PrefectClient,
     PrefectError,
     PrefectUnauthorizedError,
 )
+from clients.prefect_answers import KeyUse
 from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint, Reading

@@ -15,6 +15,7 @@ from clients.prefect import (
     PrefectUnauthorizedError,
     PrefectUnreachableError,
 )
+from clients.prefect_answers import ServerKeys
 from ops import arguments
 from ops.errors import OpsError
 from ops.reaching import add_reach, prefect_client
@@ -27,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.server_url(parser)
     arguments.server_app(parser)
     parser.add_argument("--accepted-keys", default="", help="names of the keys that each machine has to accept")
+    parser.add_argument(
+        "--keys-generation",
+        type=int,
+        default=0,
+        metavar="N",
+        help="generation of the keys that each machine has to use",
+    )
     arguments.timeout(parser, 180)
     add_reach(parser)
 
@@ -89,7 +97,7 @@ def look(server: PrefectClient, credential: Credential, app: str) -> str:
 def look_at_each_machine(server: PrefectClient, credential: Credential, args: argparse.Namespace, rt: Runtime) -> str:
     """Return which machine accepts other keys than it should, empty when none does.
 
-    A machine that somebody cloned keeps the keys of its original, so that a revoked one still opens it.
+    Machines follow the stack's keys within seconds; one that does not, or that runs another image, is found here.
 
     Raises:
         FlyError: the machines cannot be listed.
@@ -100,13 +108,20 @@ def look_at_each_machine(server: PrefectClient, credential: Credential, args: ar
         if not serves(machine):
             continue
         try:
-            accepted = set(server.key_use(credential, machine.id))
+            keys = server.keys(credential, machine.id)
         except PrefectUnauthorizedError:
-            accepted = set()
+            keys = ServerKeys(use={}, generation=0, trouble="")
         except PrefectError as other:
             return f'machine "{machine.id}" ({machine.name}) does not answer: {other.said}'
+        accepted = set(keys.use)
         if accepted != wanted:
             return _other_keys(args.server_app, machine, accepted - wanted)
+        if keys.generation < args.keys_generation:
+            why = keys.trouble or "it does not follow them"
+            return (
+                f'machine "{machine.id}" ({machine.name}) uses generation {keys.generation} of the keys and not '
+                f"{args.keys_generation}: {why}"
+            )
     return ""
 
 

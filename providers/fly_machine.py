@@ -129,7 +129,7 @@ class Machine(Resource, module="fly", name="Machine"):
         config: whole machine config; our marks and what flyctl needs are added.
         owner: mark of this stack.
         endpoints: real or sandbox.
-        min_secrets_version: version of the app's secrets to start with, 0 for any.
+        min_secrets_version: version of the app's secrets to start with, 0 for any; another one alone changes nothing.
         secrets_fingerprint: starts a new version when it changes.
         healthy_timeout: seconds for starting and passing the checks.
         strategy: how it is updated: bluegreen (a new machine beside it) or rolling (in place, with a gap).

@@ -16,7 +16,8 @@ from clients.prefect import PrefectClient, PrefectError
 from providers.lifecycle import Props, plain, unknown
 
 REPLACES = ("app", "name", "region", "endpoints")
-RESTARTS = ("min_secrets_version", "secrets_fingerprint")
+# The version of the secrets is no reason by itself: what a running machine follows without a restart is among them.
+RESTARTS = ("secrets_fingerprint",)
 # How long to wait, how to update and what creating may take over are no state: they alone change no machine.
 UPDATES = ("owner",)
 OUTPUTS = ("machine_id", "instance_id", "private_ip", "image_digest", "revision", "drifted", "org")

@@ -27,6 +27,7 @@ class FakeServer(requests.Session):
         self.pages: dict[str, requests.Response] = {}
         # machine id → name → entry of /gate/keys; the empty id is what the edge picks.
         self.keys: dict[str, dict[str, dict[str, Any]]] = {"": {}}
+        self.generations: dict[str, int] = {}
         self.asked: list[str] = []
 
     def client(self) -> PrefectClient:
@@ -52,7 +53,8 @@ class FakeServer(requests.Session):
         self.asked.append(machine)
         if credential not in self.accepted:
             return answer(401)
-        return answer(200, {"keys": self.keys[machine], "started_at": 1.0})
+        followed = {"generation": self.generations.get(machine, 0), "trouble": ""}
+        return answer(200, {"keys": self.keys[machine], "started_at": 1.0, **followed})
 
 
 def use(**changed: Any) -> dict[str, Any]:

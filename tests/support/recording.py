@@ -72,6 +72,7 @@ def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
             "value": f"pf_{digest}",
             "sha256": hashlib.sha256(digest.encode()).hexdigest(),
         },
+        "pulumi-python:dynamic/credentials:KeyRing": {"generation": 1000, "mac": "proof"},
         "docker:index/image:Image": {"repoDigest": f"registry.fly.io/{args.name}@sha256:{digest}"},
         "command:local:Command": {
             "stdout": '{"started_at": 12.5, "url": "https://github.com/run/1"}',

@@ -51,12 +51,23 @@ class Counters:
         self._note = note or RefusalLog().note
         self.started_at = clock()
         self.by_name = {name: KeyUse() for name in sorted(names)}
+        self._followed: frozenset[str] | None = None
         self.refused_unknown = 0
         self.timings = Timings()
 
+    def follow(self, names: Iterable[str]) -> None:
+        """Count for these names from now on; what was counted for those that stay is kept."""
+        self._followed = frozenset(names)
+        self.by_name = {name: self.by_name.get(name, KeyUse()) for name in sorted(self._followed)}
+
+    def _use(self, name: str) -> KeyUse:
+        # A key that was accepted a moment before it was removed must not come back into the report.
+        gone = self._followed is not None and name not in self._followed
+        return KeyUse() if gone else self.by_name.setdefault(name, KeyUse())
+
     def accept(self, name: str, user_agents: list[bytes]) -> None:
         """Count one accepted request or websocket."""
-        use = self.by_name.setdefault(name, KeyUse())
+        use = self._use(name)
         use.accepted += 1
         use.last_accepted = self._clock()
         version = client_version(user_agents)
@@ -82,7 +93,7 @@ class Counters:
 
     def forbid(self, name: str, sentence: str) -> None:
         """Count one request or websocket of an accepted key whose rights are too few; the sentence says so."""
-        self.by_name.setdefault(name, KeyUse()).forbidden += 1
+        self._use(name).forbidden += 1
         self._note(f"forbidden: {sentence}")
 
     def report(self) -> dict[str, object]:

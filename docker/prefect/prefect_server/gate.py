@@ -13,9 +13,9 @@ import asyncio
 import base64
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from datetime import datetime
+from contextlib import nullcontext, suppress
 
+from prefect_server import publishing
 from prefect_server.asgi import (
     POLICY_VIOLATION,
     App,
@@ -29,22 +29,26 @@ from prefect_server.asgi import (
 )
 from prefect_server.asgi import without_header as _without
 from prefect_server.audit import Audit
+from prefect_server.changes import note_change
 from prefect_server.counters import Counters, client_version
 from prefect_server.credentials import from_header
+from prefect_server.key_follower import KeyFollower, KeysNotReadError
 from prefect_server.keys import NOBODY, KeyRing, Verdict
 from prefect_server.lineage import pages as lineage_pages
 from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import Observer
+from prefect_server.open_sockets import OpenSocket, OpenSockets
 from prefect_server.pages import Pages
-from prefect_server.permission import OWN, Kind, Match, Routes, Sockets, permit, permit_own, refuse
+from prefect_server.permission import OWN, Routes, Sockets, permit, permit_own, refuse
 from prefect_server.ready import SharedReady
 from prefect_server.sockets import (
-    LIFT_LIMIT,
     SUBPROTOCOL,
     Handshake,
     WaitingRoom,
-    client_address,
     for_a_silent_client,
+    lift_limit,
+    loop_time,
+    socket_name,
     with_reason,
 )
 from prefect_server.surface import (
@@ -75,7 +79,10 @@ SelfCheck = Callable[["Gate"], Awaitable[None]]
 
 
 class Gate:
-    """Wraps Prefect's ASGI application; `keys` may be exchanged only while the gate is still shut."""
+    """Wraps Prefect's ASGI application.
+
+    `keys` are exchanged whole, by `exchange` once the gate is open; `follower`, if there is one, does that by itself.
+    """
 
     def __init__(
         self,
@@ -98,6 +105,8 @@ class Gate:
         self.audit = Audit()
         self.opened = False
         self.room = WaitingRoom()
+        self.open_sockets = OpenSockets()
+        self.follower: KeyFollower | None = None
         self._auth_string = auth_string
         self._basic = b"Basic " + base64.b64encode(auth_string.encode("ascii"))
         self._ready = SharedReady(app)
@@ -106,12 +115,20 @@ class Gate:
         self._routes = Routes()
         self._sockets = Sockets()
 
+    def exchange(self, keys: KeyRing) -> None:
+        """Use these keys from now on, also for the websockets that are open."""
+        self.keys = keys
+        self.counters.follow(keys.names)
+        self.open_sockets.judge_again(keys)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request, one websocket, or the server's lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif scope["type"] == "websocket":
             await (self.websocket if self.opened else _shut_socket)(scope, receive, send)
+        elif self.opened and self.follower and publishing.is_meant(self.follower, scope):
+            await publishing.answer(self.follower, scope, receive, send)
         elif self.opened:
             await self.http(scope, receive, send)
         else:
@@ -144,28 +161,16 @@ class Gate:
         match = self._routes.find(scope["method"], scope["path"])
         permission = await permit(match, verdict, scope, receive)
         if permission.refusal:
-            self._note_change(scope, verdict, match, permission.kind, 403)
+            note_change(self.audit, scope, verdict, match, permission.kind, 403)
             await self._forbid(scope, send, verdict, permission.refusal)
             return
         headers = [*_without(permission.scope, b"authorization"), (b"authorization", self._basic)]
         inner = {**permission.scope, "headers": headers}
 
         def note(status: int) -> None:
-            self._note_change(scope, verdict, match, permission.kind, status)
+            note_change(self.audit, scope, verdict, match, permission.kind, status)
 
         await self._timed(inner, permission.receive, send, note)
-
-    def _note_change(self, scope: Scope, verdict: Verdict, match: Match, kind: Kind, status: int) -> None:
-        if kind in {Kind.RUN, Kind.CHANGE}:
-            self.audit.note(
-                login=verdict.accepted or "",
-                rights=str(verdict.rights),
-                method=scope["method"],
-                route=match.route.path if match.route else "(unknown)",
-                values=match.values,
-                status=status,
-                client=client_address(scope),
-            )
 
     async def _forbid(self, scope: Scope, send: Send, verdict: Verdict, sentence: str) -> None:
         self.counters.forbid(verdict.accepted or "", sentence)
@@ -181,7 +186,9 @@ class Gate:
         if refusal and page in OWN:
             await self._forbid(scope, send, verdict, refusal)
         elif page == KEYS_PATH:
-            await answer_json(scope, send, 200, self.counters.report())
+            await answer_json(
+                scope, send, 200, self.counters.report() | (self.follower.report() if self.follower else {})
+            )
         elif page == STATUS_PATH:
             await answer_json(scope, send, 200, await self.observer.report())
         elif page == WHOAMI_PATH:
@@ -228,7 +235,7 @@ class Gate:
         handshake = Handshake(
             scope, receive, keys=self.keys, auth_string=self._auth_string, room=self.room, needs=needs
         )
-        life, judged = asyncio.timeout(None), False
+        life, opened, judged = asyncio.timeout(None), OpenSocket(), False
 
         async def judge_and_receive() -> Message:
             nonlocal judged
@@ -236,8 +243,10 @@ class Gate:
             if handshake.verdict is not None and not judged:
                 judged = True
                 self._count_socket(scope, handshake)
+                if handshake.verdict.accepted and not handshake.forbidden:
+                    self.open_sockets.enter(opened, handshake.credential, handshake.verdict, self.keys)
                 if handshake.verdict.accepted and handshake.verdict.expires:
-                    life.reschedule(_loop_time(handshake.verdict.expires))
+                    life.reschedule(loop_time(handshake.verdict.expires))
             return message
 
         inner = {**scope, "headers": _without(scope, b"authorization")}
@@ -247,12 +256,14 @@ class Gate:
             send = for_a_silent_client(send)
         try:
             async with life:
-                await self.app(inner, judge_and_receive, with_reason(send, handshake, needs))
+                await opened.run(self.app(inner, judge_and_receive, with_reason(send, handshake, needs)), send)
         except TimeoutError:
             if not life.expired():
                 raise
             with suppress(RuntimeError):  # Prefect had closed it already
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "The key has expired."})
+        finally:
+            self.open_sockets.leave(opened)
 
     def _count_socket(self, scope: Scope, handshake: Handshake) -> None:
         verdict = handshake.verdict or NOBODY
@@ -262,37 +273,27 @@ class Gate:
         self.counters.accept(verdict.accepted, header_values(scope, b"user-agent"))
         if handshake.forbidden:
             self.counters.forbid(
-                verdict.accepted, refuse(verdict, _socket_name(scope), self._sockets.needs(scope["path"]))
+                verdict.accepted, refuse(verdict, socket_name(scope), self._sockets.needs(scope["path"]))
             )
         else:
-            scope.get("extensions", {}).get(LIFT_LIMIT, _nothing)()
+            lift_limit(scope)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             # In a task of its own: Prefect's request limiter may hold a slot for the whole lifespan.
             await asyncio.create_task(self._check_itself())
-        except SelfCheckError as error:
+            if self.follower:
+                await self.follower.start()
+        except (SelfCheckError, KeysNotReadError) as error:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         self.opened = True
-        await self.app(scope, receive, send)
+        async with self.follower.following() if self.follower else nullcontext():
+            await self.app(scope, receive, send)
 
     async def _check_itself(self) -> None:
         await self._self_check(self)
-
-
-def _socket_name(scope: Scope) -> str:
-    return f"the websocket {scope['path']}"
-
-
-def _loop_time(moment: datetime) -> float:
-    """The event loop's time at that moment."""
-    return asyncio.get_running_loop().time() + moment.timestamp() - time.time()
-
-
-def _nothing() -> None:
-    """Lift no limit: a server in front that has none."""
 
 
 async def _shut_socket(_scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,12 +20,14 @@ from prefect_server.duty import Duty
 from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.gate import Gate, SelfCheckError
+from prefect_server.key_follower import KeyFollower
 from prefect_server.keys import KeyRing
 from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import Observer
 from prefect_server.repeats import Repeats
 from prefect_server.self_check import check_gate, check_inner
 from prefect_server.settings import ServerSettings, SettingsError
+from prefect_server.signed_ring import Signer
 from prefect_server.surface import Surface
 from prefect_server.versions import UnprovedVersionError, require_proved
 
@@ -125,13 +127,20 @@ def _use_writable_ui_folder() -> None:
         os.environ[name] = os.path.join(os.environ["PREFECT_HOME"], "ui")  # noqa: PTH118 - both are strings
 
 
-def make_gate(app: object, keys: KeyRing, auth_string: str, schema: str) -> Gate:
+def make_gate(app: object, settings: ServerSettings, auth_string: str) -> Gate:
     """Put the gate around Prefect's application.
 
     Raises:
         VerbError: Prefect's routes are not the ones the gate was made for.
     """
-    from prefect_server import prefect_app, prefect_lineage, prefect_observed  # noqa: PLC0415 - Prefect reads its settings at import
+    from prefect_server import (  # noqa: PLC0415 - Prefect reads its settings when it is imported
+        prefect_app,
+        prefect_key_table,
+        prefect_lineage,
+        prefect_observed,
+    )
+
+    keys = settings.keys or KeyRing({})
 
     try:
         prefect_app.require_known_routes(app)
@@ -146,16 +155,22 @@ def make_gate(app: object, keys: KeyRing, auth_string: str, schema: str) -> Gate
         await check_gate(gate)
         logger.info("the gate's self-check passed; keys: %s", ", ".join(sorted(keys.names)))
 
-    return Gate(
+    gate = Gate(
         app,  # type: ignore[arg-type]
         keys=keys,
         auth_string=auth_string,
         surface=Surface(prefect_app.closed_paths(app)),
         counters=Counters(keys.names),
         observer=Observer(prefect_observed.ask, prefect_observed.pool, version=require_proved()),
-        lineage=Lineage(prefect_lineage.borrow, schema=schema),
+        lineage=Lineage(prefect_lineage.borrow, schema=settings.schema),
         self_check=self_check,
     )
+    if settings.keys_signing:
+        signer = Signer(settings.keys_signing)
+        own = signer.sign(settings.keys_generation, settings.keys_text)
+        table = prefect_key_table.PrefectKeyTable(settings.schema, signer.id)
+        gate.follower = KeyFollower(signer, table, own, gate.exchange)
+    return gate
 
 
 def serve(environ: Mapping[str, str]) -> int:
@@ -170,7 +185,7 @@ def serve(environ: Mapping[str, str]) -> int:
     from prefect_server import prefect_app, prefect_audit, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     app = prefect_app.create(webserver_only=settings.separate_services)
-    gate = make_gate(app, settings.keys or KeyRing({}), auth_string, settings.schema)
+    gate = make_gate(app, settings, auth_string)
     if settings.audit_keep_days:
         gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
     return asyncio.run(running.serve(settings, gate, make_duty(settings, environ)))

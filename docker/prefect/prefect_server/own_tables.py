@@ -30,6 +30,9 @@ STEPS: Mapping[str, str] = {
         CREATE INDEX audit_at ON {own}.audit (at)
     """,
     "duty": "CREATE TABLE {own}.duty (name text PRIMARY KEY, holder text NOT NULL, until timestamptz NOT NULL)",
+    # One row for each stack's signing secret; the ring is text, since the proof is for its very letters.
+    "api_keys": "CREATE TABLE {own}.api_keys (signer text PRIMARY KEY, generation bigint NOT NULL, ring text NOT NULL, "
+    "mac text NOT NULL, written_at timestamptz NOT NULL DEFAULT now())",
 }
 """Name to SQL, in the order in which they are run. `{own}` stands for our schema, `{prefect}` for Prefect's."""
 

@@ -15,6 +15,7 @@ from prefect_server.keys import KeyRing, KeyRingError
 
 DATABASE_URL = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 API_KEYS = "PREFECT_FLY_API_KEYS"
+KEYS_SIGNING = "PREFECT_FLY_KEYS_SIGNING"
 SCHEME = "postgresql+asyncpg"
 TRANSACTION_POOLER_PORT = 6543
 
@@ -31,7 +32,14 @@ REFUSED_NAMES = {
     "PREFECT_SERVER_API_AUTH_STRING": f"is made up at every start: put named keys into {API_KEYS}",
     "PREFECT_SERVER_API_BASE_PATH": "cannot be changed: the gate guards /api",
 }
-SECRET_NAMES = (DATABASE_URL, API_KEYS, "PREFECT_FLY_REDIS_URL", "PREFECT_SERVER_API_AUTH_STRING", *REFUSED_NAMES)
+SECRET_NAMES = (
+    DATABASE_URL,
+    API_KEYS,
+    KEYS_SIGNING,
+    "PREFECT_FLY_REDIS_URL",
+    "PREFECT_SERVER_API_AUTH_STRING",
+    *REFUSED_NAMES,
+)
 # Postgres cuts names after 63 characters, and the schema of our own tables has four more.
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,58}")
 _PEM = "-----BEGIN CERTIFICATE-----"
@@ -54,7 +62,10 @@ class DatabaseAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """What a verb needs to know. `keys` is None for the verbs that let nobody in."""
+    """What a verb needs to know.
+
+    `keys` is None for the verbs that let nobody in; `keys_signing` is None for a server whose keys change only with it.
+    """
 
     host: str
     port: int
@@ -64,6 +75,9 @@ class ServerSettings:
     require_tls: bool
     database_ca: str | None
     keys: KeyRing | None = field(repr=False)
+    keys_text: str = field(repr=False)
+    keys_generation: int
+    keys_signing: str | None = field(repr=False)
     separate_services: bool
     redis_url: str | None = field(repr=False)
     migrate_timeout: float
@@ -123,6 +137,9 @@ def read(environ: Mapping[str, str], *, needs_keys: bool) -> ServerSettings:
         require_tls=reader.flag("PREFECT_FLY_DATABASE_REQUIRE_TLS", default=True),
         database_ca=_read_ca(reader),
         keys=_read_keys(reader) if needs_keys else None,
+        keys_text=reader.text(API_KEYS) or "",
+        keys_generation=reader.number("PREFECT_FLY_KEYS_GENERATION", 0, 0, 2**53 - 1),
+        keys_signing=reader.text(KEYS_SIGNING),
         separate_services=reader.flag("PREFECT_FLY_SEPARATE_SERVICES", default=False),
         redis_url=_read_redis(reader),
         migrate_timeout=float(reader.number("PREFECT_FLY_MIGRATE_TIMEOUT", 300, 1, 86400)),

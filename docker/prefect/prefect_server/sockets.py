@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from prefect_server.asgi import Message, Receive, Scope, Send, header_values
@@ -76,8 +78,8 @@ def client_address(scope: Scope) -> str:
 class Handshake:
     """Stands between Prefect and the client's messages until the first one was judged.
 
-    `verdict` is None until then; `receive` is what Prefect's side is given instead of the server's own. A key with less
-    than the rights that the websocket `needs` is accepted and `forbidden`.
+    `verdict` is None until then and `credential` is what it was about; `receive` is what Prefect's side is given
+    instead of the server's own. A key with less than the rights that the websocket `needs` is accepted and `forbidden`.
     """
 
     def __init__(
@@ -96,10 +98,12 @@ class Handshake:
         self._room = room
         self._needs = needs
         self._client = client_address(scope)
-        self._upgrade = keys.check(from_header(scope))
+        self._header = from_header(scope)
+        self._upgrade = keys.check(self._header)
         self._has_subprotocol = SUBPROTOCOL in scope.get("subprotocols", ())
         self._connected = False
         self.verdict: Verdict | None = None
+        self.credential: str | None = None
 
     async def receive(self) -> Message:
         """Pass on the client's messages, the first one translated."""
@@ -109,7 +113,7 @@ class Handshake:
             self._connected = True
             return await self._receive()  # websocket.connect, sent by the server itself
         if self.spoken_for:
-            self.verdict = self._upgrade
+            self.verdict, self.credential = self._upgrade, self._header
             return self._auth_message()
         message = await self._first_message()
         if message is not None and message["type"] == "websocket.disconnect":
@@ -157,6 +161,7 @@ class Handshake:
         if not is_auth:
             return NOBODY
         # The stock client with only a key sends null here; a valid header on the upgrade makes up for that.
+        self.credential = self._header if token is None else token
         return self._upgrade if token is None else self._keys.check(token)
 
 
@@ -190,3 +195,20 @@ def for_a_silent_client(send: Send) -> Send:
         await send(message)
 
     return pass_on
+
+
+def socket_name(scope: Scope) -> str:
+    """Name a websocket in a sentence."""
+    return f"the websocket {scope['path']}"
+
+
+def loop_time(moment: datetime) -> float:
+    """The event loop's time at that moment."""
+    return asyncio.get_running_loop().time() + moment.timestamp() - time.time()
+
+
+def lift_limit(scope: Scope) -> None:
+    """Let the client send messages of any usual size, where the server in front has a limit."""
+    lift = scope.get("extensions", {}).get(LIFT_LIMIT)
+    if lift:
+        lift()

@@ -6,12 +6,12 @@ import requests
 from clients.endpoints import World, WrongWorldError
 from clients.prefect import (
     Credential,
-    KeyUse,
     PrefectAnswerError,
     PrefectClient,
     PrefectUnauthorizedError,
     PrefectUnreachableError,
 )
+from clients.prefect_answers import KeyUse
 from tests.support.scripted_http import ScriptedSession, answer
 
 CREDENTIAL = Credential(name="verify", key="pf_a:b")

@@ -20,6 +20,8 @@ SECRETS = "pulumi-python:dynamic/fly:Secrets"
 MACHINE = "pulumi-python:dynamic/fly:Machine"
 MONITOR = "pulumi-python:dynamic/betterstack:Monitor"
 KEY = "pulumi-python:dynamic/credentials:ApiKey"
+KEY_RING = "pulumi-python:dynamic/credentials:KeyRing"
+PUBLISHED = "pulumi-python:dynamic/prefect:PublishedKeys"
 IMAGE = "docker:index/image:Image"
 COMMAND = "command:local:Command"
 GITHUB_SECRET = "github:index/actionsSecret:ActionsSecret"
@@ -60,13 +62,15 @@ def test_exactly_these_resources_are_registered(program: Program) -> None:
     assert counts == {
         "pulumi:pulumi:Stack": 1,
         **components,
-        type_tokens.FLY_SECRETS: 2,
+        type_tokens.FLY_SECRETS: 3,
         APP: 1,
         ADDRESS: 2,
-        SECRETS: 2,
+        SECRETS: 3,
         MACHINE: 1,
         MONITOR: 1,
-        KEY: 4,
+        KEY: 5,
+        KEY_RING: 1,
+        PUBLISHED: 1,
         IMAGE: 1,
         COMMAND: 5,
         GITHUB_SECRET: 3,
@@ -124,7 +128,7 @@ def test_events_run_again_only_for_their_triggers(program: Program) -> None:
             program.one(MACHINE, "acme-prefect-ewr-1").inputs["config"]["image"],
             database,
         ],
-        "acme-prefect-verify": [["rev-acme-prefect-ewr-1"], "https://acme-prefect.fly.dev"],
+        "acme-prefect-verify": [["rev-acme-prefect-ewr-1"], "https://acme-prefect.fly.dev", 1000],
         "acme-orchestrator-detach": None,
         "acme-orchestrator-redeploy": [program.one(COMMAND, "acme-orchestrator-redeploy").inputs["triggers"][0]],
         "acme-orchestrator-verify": [
@@ -155,6 +159,9 @@ def test_every_secret_value_is_marked_secret(program: Program) -> None:
     assert "registry.password" in program.of(IMAGE)[0].secret
     for item in program.of(KEY):
         assert "value" in item.options["additional_secret_outputs"]
+    for item in (*program.of(KEY_RING), *program.of(PUBLISHED)):
+        assert {"ring", "signing"} <= item.secret
+        assert {"ring", "signing"} <= set(item.options["additional_secret_outputs"])
     assert {"uiLogin", "uiLoginKeys"} <= program.secret_exports
 
 
@@ -210,29 +217,11 @@ def test_the_orchestrator_and_github_get_keys_of_their_own(program: Program) -> 
     assert theirs["PREFECT_API_AUTH_STRING"] == f"github:{theirs['PREFECT_API_KEY']}"
 
 
-def test_the_server_gets_hashes_and_never_a_key(program: Program) -> None:
-    """The server's app holds the keys' hashes by name."""
-    values = program.one(SECRETS, "acme-prefect").inputs["values"]
-    assert set(values) == {"PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_FLY_API_KEYS"}
-    assert "pf_" not in values["PREFECT_FLY_API_KEYS"]
-    for name in ("admin", "github", "orchestrator"):
-        assert f'"{name}": "' in values["PREFECT_FLY_API_KEYS"]
-
-
 def test_whatever_has_one_name_outside_is_deleted_before_it_is_replaced(program: Program) -> None:
     """Secrets, machines, app, addresses and monitor: creating first would delete what was just made."""
     for kind in (GITHUB_SECRET, SECRETS, MACHINE, APP, ADDRESS, MONITOR):
         for item in program.of(kind):
             assert item.options["delete_before_replace"] is True, item.name
-
-
-def test_rotation_accepts_both_generations_and_hands_out_the_current_one() -> None:
-    """With current 2 and accepted [1, 2] the server knows eight keys and the consumers use the new ones."""
-    program = run_program(flat_config(keys={"current": 2, "accepted": [1, 2]}))
-    assert len(program.of(KEY)) == 8
-    ours = program.one(SECRETS, "acme-orchestrator").inputs["values"]
-    assert ours["PREFECT_API_AUTH_STRING"].startswith("orchestrator.2:")
-    assert "--key orchestrator.2 " in program.one(COMMAND, "acme-orchestrator-verify").inputs["create"]
 
 
 def test_many_machines_roll_one_after_the_other() -> None:

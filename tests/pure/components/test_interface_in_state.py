@@ -41,7 +41,10 @@ VERBS_AND_FLAGS = {
         *("--min-secrets-version", "--owner", "--timeout"),
     },
     "verify-domain": {"--endpoints", "--server-app", "--domain", "--server-url", "--timeout"},
-    "verify-server": {"--endpoints", "--server-url", "--server-app", "--accepted-keys", "--timeout", "--reach"},
+    "verify-server": {
+        *("--endpoints", "--server-url", "--server-app"),
+        *("--accepted-keys", "--keys-generation", "--timeout", "--reach"),
+    },
     "redeploy": {*_REDEPLOY},
     "send-test-alert": {"--endpoints", "--api-url", "--automation", "--resource", "--timeout"},
     "verify": {
@@ -77,6 +80,7 @@ VARIABLES = {
 PROVIDERS = {
     "pulumi-python:dynamic/betterstack:Monitor": "providers.better_stack_monitor MonitorProvider",
     "pulumi-python:dynamic/credentials:ApiKey": "providers.api_key ApiKeyProvider",
+    "pulumi-python:dynamic/credentials:KeyRing": "providers.key_ring KeyRingProvider",
     "pulumi-python:dynamic/fly:App": "providers.fly_app FlyAppProvider",
     "pulumi-python:dynamic/fly:Certificate": "providers.fly_certificate FlyCertificateProvider",
     "pulumi-python:dynamic/fly:IpAddress": "providers.fly_ip_address FlyIpAddressProvider",
@@ -87,6 +91,7 @@ PROVIDERS = {
     "pulumi-python:dynamic/prefect:NotificationBlock": "providers.prefect_notification_block NotificationBlockProvider",
     "pulumi-python:dynamic/prefect:Variable": "providers.prefect_variable VariableProvider",
     "pulumi-python:dynamic/prefect:WorkPool": "providers.prefect_work_pool WorkPoolProvider",
+    "pulumi-python:dynamic/prefect:PublishedKeys": "providers.published_keys PublishedKeysProvider",
 }
 COMPONENTS = {
     "prefectfly:credentials:ApiKeys",
@@ -118,7 +123,8 @@ COMMANDS = {
     ),
     "acme-prefect-verify": (
         "exec .venv/bin/python -m ops verify-server --endpoints real --server-url https://acme-prefect.fly.dev "
-        "--server-app acme-prefect --accepted-keys admin,github,orchestrator,verify --timeout 180"
+        "--server-app acme-prefect --accepted-keys admin,github,orchestrator,verify --keys-generation 1000 "
+        "--timeout 180"
     ),
     "acme-orchestrator-detach": _HOW.format(verb="detach") + f" {_HEALTH} --org acme",
     "acme-orchestrator-redeploy": _HOW.format(verb="redeploy"),

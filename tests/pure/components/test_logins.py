@@ -30,7 +30,7 @@ def program() -> Program:
 
 def test_logins_reach_the_server_with_rights_and_end(program: Program) -> None:
     """A bare name is a hash, a group says rights and end in each generation; the program's check only looks."""
-    secrets = program.one("pulumi-python:dynamic/fly:Secrets", "acme-prefect").inputs["values"]
+    secrets = program.one("pulumi-python:dynamic/fly:Secrets", "acme-prefect-keys").inputs["values"]
     ring = json.loads(secrets["PREFECT_FLY_API_KEYS"])
     assert isinstance(ring["admin"], str)
     assert isinstance(ring["orchestrator.2"], str)
@@ -43,7 +43,7 @@ def test_logins_reach_the_server_with_rights_and_end(program: Program) -> None:
 
 def test_a_key_that_its_owner_made_is_nowhere(program: Program) -> None:
     """The server gets the given hash under the bare name; no key of ours is made, and none is in the outputs."""
-    secrets = program.one("pulumi-python:dynamic/fly:Secrets", "acme-prefect").inputs["values"]
+    secrets = program.one("pulumi-python:dynamic/fly:Secrets", "acme-prefect-keys").inputs["values"]
     ring = json.loads(secrets["PREFECT_FLY_API_KEYS"])
     assert ring["otto"] == {"sha256": [OWN], "rights": "operator"}
     assert not [item.name for item in program.of("pulumi-python:dynamic/credentials:ApiKey") if "otto" in item.name]

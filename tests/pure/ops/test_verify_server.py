@@ -106,7 +106,7 @@ def machine(machine_id: str, **changed: Any) -> Machine:
 def each_machine(server: FakeServer, machines: list[Machine], monkeypatch: pytest.MonkeyPatch) -> str:
     fly = types.SimpleNamespace(machines=types.SimpleNamespace(list=lambda _app: machines))
     monkeypatch.setattr(FlyClient, "from_environment", lambda *_args, **_more: fly)
-    flags = argparse.Namespace(server_app="captionacc-prefect", accepted_keys="admin,verify")
+    flags = argparse.Namespace(server_app="captionacc-prefect", accepted_keys="admin,verify", keys_generation=7)
     return verify_server.look_at_each_machine(server.client(), CREDENTIAL, flags, Surroundings(FakeClock()).rt)
 
 
@@ -114,10 +114,22 @@ def test_a_clone_that_accepts_a_revoked_key_is_named(monkeypatch: pytest.MonkeyP
     """Every machine that serves is asked for itself; one with a key too many is named with the command against it."""
     server = FakeServer()
     server.keys = {"a1": {"admin": use(), "verify": use()}, "b2": {"admin": use(), "left": use(), "verify": use()}}
+    server.generations = {"a1": 7, "b2": 7}
     assert each_machine(server, [machine("a1")], monkeypatch) == ""
     said = each_machine(server, [machine("a1"), machine("b2")], monkeypatch)
     assert 'machine "b2" (n-b2) serves requests and still accepts the key left' in said
     assert '"fly machine destroy --force b2 -a captionacc-prefect"' in said
+
+
+def test_a_machine_that_does_not_follow_the_keys_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right names are not enough: a key of before may have had the same name."""
+    server = FakeServer()
+    server.keys = {"a1": {"admin": use(), "verify": use()}}
+    server.generations = {"a1": 6}
+    said = each_machine(server, [machine("a1")], monkeypatch)
+    assert said == 'machine "a1" (n-a1) uses generation 6 of the keys and not 7: it does not follow them'
+    server.generations = {"a1": 8}
+    assert each_machine(server, [machine("a1")], monkeypatch) == ""
 
 
 def test_a_machine_with_other_keys_altogether_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 import sys
@@ -20,11 +21,28 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 from clients.names import RETIRED_NAMES
 
 STARTED = time.time()
-RING: dict[str, Any] = json.loads(os.environ.get("PREFECT_FLY_API_KEYS", "{}"))
-ENTRIES = {name: each if isinstance(each, dict) else {"sha256": [each]} for name, each in RING.items()}
-USES: dict[str, dict[str, Any]] = {
-    name: {"accepted": 0, "refused": 0, "last_accepted": None, "client_version": "3.8.8"} for name in ENTRIES
-}
+SIGNING = os.environ.get("PREFECT_FLY_KEYS_SIGNING", "").encode()
+USES: dict[str, dict[str, Any]] = {}
+
+
+def mac_of(text: str) -> str:
+    """What only whoever has the signing secret can say."""
+    return hmac.digest(SIGNING, f"prefect-fly {text}".encode(), "sha256").hex()
+
+
+# All machines of a sandbox that have the same signing secret; it stands for the table in their database.
+TABLE = Path.cwd().parent / f"keys-{mac_of('signer')}.json"
+
+
+def newest() -> tuple[int, dict[str, Any]]:
+    """The keys of the newest generation: of our own secret, or of what was published to any machine."""
+    own = int(os.environ.get("PREFECT_FLY_KEYS_GENERATION", "0"))
+    published: dict[str, Any] = json.loads(TABLE.read_text()) if TABLE.exists() else {"generation": -1}
+    if published["generation"] > own:
+        own, ring = published["generation"], json.loads(published["ring"])
+    else:
+        ring = json.loads(os.environ.get("PREFECT_FLY_API_KEYS", "{}"))
+    return own, {name: each if isinstance(each, dict) else {"sha256": [each]} for name, each in ring.items()}
 
 
 def accepted_name(header: str) -> str | None:
@@ -32,7 +50,19 @@ def accepted_name(header: str) -> str | None:
     scheme, _space, value = header.partition(" ")
     text = base64.b64decode(value).decode() if scheme == "Basic" else value
     digest = hashlib.sha256(text.rpartition(":")[2].encode()).hexdigest()
-    return next((name for name, entry in ENTRIES.items() if digest in entry["sha256"]), None)
+    return next((name for name, entry in newest()[1].items() if digest in entry["sha256"]), None)
+
+
+def report() -> dict[str, object]:
+    """The body of GET /gate/keys."""
+    generation, keys = newest()
+    return {"keys": {name: use_of(name) for name in keys}, "started_at": STARTED, "generation": generation}
+
+
+def use_of(name: str) -> dict[str, Any]:
+    """The counters of a key."""
+    unused = {"accepted": 0, "refused": 0, "last_accepted": None, "client_version": "3.8.8"}
+    return USES.setdefault(name, unused)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -43,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/":
             self.answer(200, "<html></html>", "text/html")
             return
-        if self.path in {"/api/health", "/api/ready"}:
+        if self.path in {"/api/health", "/api/ready", "/metrics"}:
             self.answer(200, {"message": "OK"})
             return
         self.closed()
@@ -53,16 +83,33 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.closed()
 
+    def do_PUT(self) -> None:
+        """Take a newer ring, if the stack signed it."""
+        given = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        genuine = given["mac"] == mac_of(f"ring {given['generation']} {given['ring']}")
+        if not genuine or given["generation"] < newest()[0]:
+            self.answer(409 if genuine else 403, report())
+            return
+        written = TABLE.with_name(f"{TABLE.name}-{os.getpid()}")
+        written.write_text(json.dumps(given))
+        written.replace(TABLE)
+        self.closed()
+
     def closed(self) -> None:
         """Count and answer an authenticated request, or refuse it."""
-        name = accepted_name(self.headers.get("Authorization") or "")
+        authorization = self.headers.get("Authorization") or ""
+        if self.path == "/gate/keys" and authorization == f"Bearer {mac_of('publisher')}":
+            self.answer(200, report())
+            return
+        name = accepted_name(authorization)
         if name is None:
             self.answer(401, {"detail": "Unauthorized"})
             return
-        USES[name]["accepted"] = USES[name]["accepted"] + 1
-        USES[name]["last_accepted"] = time.time()
-        who = {"name": name, "rights": ENTRIES[name].get("rights", "admin"), "expires": ENTRIES[name].get("expires")}
-        pages = {"/gate/keys": {"keys": USES, "started_at": STARTED}, "/gate/whoami": who}
+        use_of(name)["accepted"] += 1
+        use_of(name)["last_accepted"] = time.time()
+        entry = newest()[1][name]
+        who = {"name": name, "rights": entry.get("rights", "admin"), "expires": entry.get("expires")}
+        pages = {"/gate/keys": report(), "/gate/whoami": who}
         self.answer(200, pages.get(self.path, []))
 
     def answer(self, status: int, body: object, kind: str = "application/json") -> None:
@@ -81,11 +128,13 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     verb = sys.argv[1] if len(sys.argv) > 1 else "serve"
     # A server made by hand, which has no keys, takes what our image refuses.
-    if ENTRIES and (retired := [name for name in RETIRED_NAMES if os.environ.get(name)]):
+    if SIGNING and (retired := [name for name in RETIRED_NAMES if os.environ.get(name)]):
         print(f"{verb}: could not read the settings: {', '.join(retired)} cannot be used")
         sys.exit(19)
     if verb == "migrate":
         print("migrate: done")
         sys.exit(0)
-    address = (os.environ["PREFECT_SERVER_API_HOST"], int(os.environ["PREFECT_SERVER_API_PORT"]))
+    # The machine with the services has no API; its metrics stand for its health.
+    port = os.environ["PREFECT_FLY_METRICS_PORT" if verb == "services" else "PREFECT_SERVER_API_PORT"]
+    address = (os.environ["PREFECT_SERVER_API_HOST"], int(port))
     ThreadingHTTPServer(address, Handler).serve_forever()
