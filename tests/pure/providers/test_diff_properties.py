@@ -96,7 +96,7 @@ def test_a_machine_that_shows_what_it_was_told_has_no_drift(config: dict[str, An
     inputs = over_the_wire(MACHINE | {"config": config})
     live = with_marks(inputs["config"], name="shop-ewr-1", owner="0123456789ab", region="ewr")
     machine = Machine.from_wire({"id": "1857", "state": "started", "host_status": "ok", "config": live})
-    found = seen(inputs | {"drifted": []}, machine)
+    found = seen(over_the_wire(outputs(inputs, machine, "acme")), machine)
     assert found["drifted"] == []
     assert not FlyMachineProvider().diff("id", over_the_wire(found), inputs).changes
 
@@ -106,7 +106,7 @@ def test_any_config_that_a_machine_shows_can_be_compared(live: dict[str, Any]) -
     """Sections of another kind than ours are drift, and no exception."""
     inputs = over_the_wire(MACHINE)
     machine = Machine.from_wire({"id": "1857", "state": "started", "host_status": "ok", "config": live})
-    found = seen(inputs, machine)
+    found = seen(over_the_wire(outputs(inputs, machine, "acme")), machine)
     assert found["drifted"]
     assert FlyMachineProvider().diff("id", over_the_wire(found), inputs).changes
 
