@@ -113,7 +113,7 @@ def up_rollback_up(demo: Demo) -> None:
     assert seen["database"]["size_bytes"] > 5_000_000
     assert (seen["redeploy"]["conclusion"], seen["monitor"]["status"]) == ("success", "up")
     # The orchestrator starts its run when it has the server; up does not wait for the run's end.
-    until(lambda: "COMPLETED:2" in demo.runs())
+    until(lambda: "COMPLETED:5" in demo.runs())
     runs = demo.runs()
     # The rollback must not need Docker: neither the image's plugin nor anything else.
     rolled_back = demo.run("rollback", DOCKER_HOST="unix:///nonexistent.sock")
