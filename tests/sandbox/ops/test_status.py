@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -179,11 +180,13 @@ def test_one_bad_part_is_told_with_code_1(deployed: Deployed, part: str, change:
     for name, value in change.items():
         setattr(deployed, name, value)
     parts = deployed.parts()
-    assert [name for name, found in parts.items() if found["state"] == "problem"] == [part]
+    # A server that is not ready is seen by the monitor as well, sooner or later.
+    also = {"monitor"} if part == "server" else set()
+    assert {name for name, found in parts.items() if found["state"] == "problem"} - also == {part}
     code, out, err = deployed.look()
     assert code == 1
     assert "not well" in out.splitlines()[0]
-    assert f'could not call stack "dev" well: look at {part} above.' in err
+    assert re.search(rf'could not call stack "dev" well: look at {part}(, monitor)? above\.', err)
 
 
 def test_an_orchestrator_that_is_not_as_the_stack_says(deployed: Deployed) -> None:
