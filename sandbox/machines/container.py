@@ -80,12 +80,13 @@ class ContainerProgram:
         begun = api.exec_create(self._container.id, command, stdin=True)["Id"]
         stream = api.exec_start(begun, socket=True)
         raw: Any = getattr(stream, "_sock", stream)
-        raw.sendall(stdin.encode())
-        raw.shutdown(socket.SHUT_WR)
-        frames: Any = docker_socket
-        pieces = (frames.demux_adaptor(*frame) for frame in frames.frames_iter(stream, tty=False))
-        out, err = frames.consume_socket_output(pieces, demux=True)
-        stream.close()
+        # Closing the stream alone leaves the socket below it open.
+        with contextlib.closing(raw), contextlib.closing(stream):
+            raw.sendall(stdin.encode())
+            raw.shutdown(socket.SHUT_WR)
+            frames: Any = docker_socket
+            pieces = (frames.demux_adaptor(*frame) for frame in frames.frames_iter(stream, tty=False))
+            out, err = frames.consume_socket_output(pieces, demux=True)
         code = api.exec_inspect(begun)["ExitCode"] or 0
         return Output(code, (out or b"").decode(errors="replace"), (err or b"").decode(errors="replace"))
 
