@@ -10,9 +10,9 @@ import pytest
 
 from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
-from tests.support.fly_world import until
 from tests.support.migration import name_of
 from tests.support.prefect_server import Program, database_environment, hashed, running
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.prefect
 

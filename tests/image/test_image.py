@@ -148,20 +148,20 @@ def test_small_machine(engine: docker.DockerClient, image: str, fresh_database: 
         "PREFECT_FLY_METRICS_PORT": str(program.metrics_port),
     }
     with container(engine, image, "migrate", environ, memory=1024, swap=0) as migration:
-        assert migration.wait(timeout=500)["StatusCode"] == 0, migration.logs().decode()
+        assert migration.wait(timeout=600)["StatusCode"] == 0, migration.logs().decode()
     with container(engine, image, "serve", environ, memory=256, swap=512) as serving:
         wait_until_ready(program, serving)
         key = KEYS["orchestrator"]
         client = program.client_environment(PREFECT_API_KEY=key, PREFECT_API_AUTH_STRING=f"orchestrator:{key}")
         load = Path(__file__).parent / "clients" / "load.py"
         assert result_of(run_client(load, client, "50", "10"))["completed"] == 50
-        page = requests.get(f"{program.url}/v2/", timeout=60)
+        page = requests.get(f"{program.url}/v2/", timeout=600)
         assert page.status_code == 200
         assert "<script" in page.text
         processes = serving.top()["Processes"]
         assert all(row[0] in {"10001", "10001:10001"} for row in processes)
         assert "dumb-init" in processes[0][-1]
-        serving.stop(timeout=60)
+        serving.stop(timeout=600)
         serving.reload()
         state = serving.attrs["State"]
         assert not state["OOMKilled"]
@@ -173,7 +173,7 @@ def wait_until_ready(program: Program, serving: Container) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with suppress(requests.ConnectionError, requests.Timeout):
-            if requests.get(f"{program.api_url}/ready", timeout=60).ok:
+            if requests.get(f"{program.api_url}/ready", timeout=600).ok:
                 return
         time.sleep(0.2)
     raise AssertionError(serving.logs().decode())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,11 +19,11 @@ from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
 from tests.support.migration import name_of
 from tests.support.prefect_server import Program, database_environment, hashed, running
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.prefect
 
 SECRET = "the-signing-secret-of-this-test"
-PATIENCE = 120.0
 JOINER = "key-of-who-joins"
 
 
@@ -42,28 +41,20 @@ def publish(program: Program, generation: int, *, secret: str = SECRET, **keys: 
     ring = hashed(keys)
     body = {"generation": generation, "ring": ring, "mac": signing.ring_mac(secret, generation, ring)}
     headers = {"Authorization": f"Bearer {signing.publisher(SECRET)}"}
-    return requests.put(f"{program.url}/gate/keys", json=body, headers=headers, timeout=60).status_code
+    return requests.put(f"{program.url}/gate/keys", json=body, headers=headers, timeout=600).status_code
 
 
 def status(program: Program, key: str) -> int:
     """Ask Prefect itself for something with this key."""
     headers = {"Authorization": f"Bearer {key}"}
-    return requests.post(f"{program.api_url}/flows/filter", json={}, headers=headers, timeout=60).status_code
+    return requests.post(f"{program.api_url}/flows/filter", json={}, headers=headers, timeout=600).status_code
 
 
 def report(program: Program) -> dict[str, object]:
     """What the machine says of its keys."""
     headers = {"Authorization": f"Bearer {signing.publisher(SECRET)}"}
-    answer: dict[str, object] = requests.get(f"{program.url}/gate/keys", headers=headers, timeout=60).json()
+    answer: dict[str, object] = requests.get(f"{program.url}/gate/keys", headers=headers, timeout=600).json()
     return answer
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Return when it holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @dataclass
@@ -92,11 +83,11 @@ def test_a_login_joins_and_leaves_on_every_server(pair: Pair) -> None:
     """Published to one server, a new key is taken by both and a removed one refused by both; no process is another."""
     assert publish(pair.one, 2, **KEYS, joiner=JOINER) == 200
     assert status(pair.one, JOINER) == 200
-    wait_until(lambda: status(pair.other, JOINER) == 200)
+    until(lambda: status(pair.other, JOINER) == 200)
     left = {name: key for name, key in KEYS.items() if name != "github"}
     assert publish(pair.other, 3, **left, joiner=JOINER) == 200
     assert status(pair.other, KEYS["github"]) == 401
-    wait_until(lambda: status(pair.one, KEYS["github"]) == 401)
+    until(lambda: status(pair.one, KEYS["github"]) == 401)
     assert [status(program, JOINER) for program in (pair.one, pair.other)] == [200, 200]
     assert publish(pair.one, 2, **KEYS) == 409
     assert publish(pair.one, 9, secret="another", **KEYS) == 403
@@ -158,11 +149,11 @@ def test_a_row_written_by_somebody_else_is_ignored(postgres: PostgresServer, pai
     intruder = json.loads(hashed({"intruder": "a-key-of-his"}))
     change = f"UPDATE prefect_fly.api_keys SET generation = 99, ring = '{json.dumps(intruder)}'"  # noqa: S608
     postgres.execute(change, pair.database)
-    wait_until(lambda: bool(report(pair.one)["forged"]) or bool(report(pair.other)["forged"]))
-    wait_until(lambda: postgres.execute("SELECT generation FROM prefect_fly.api_keys", pair.database) == "1")
+    until(lambda: bool(report(pair.one)["forged"]) or bool(report(pair.other)["forged"]))
+    until(lambda: postgres.execute("SELECT generation FROM prefect_fly.api_keys", pair.database) == "1")
     for program in (pair.one, pair.other):
         assert status(program, "a-key-of-his") == 401
         assert status(program, KEYS["admin"]) == 200
     assert "ignored keys in the database that this stack did not sign (generation 99)" in pair.one.log + pair.other.log
     assert publish(pair.one, 2, **KEYS, joiner=JOINER) == 200
-    wait_until(lambda: status(pair.other, JOINER) == 200)
+    until(lambda: status(pair.other, JOINER) == 200)

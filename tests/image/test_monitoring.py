@@ -46,7 +46,7 @@ def rules() -> list[str]:
 
 def exposed(program: Program) -> dict[str, set[str]]:
     """Name of each series that the server exposes, with its labels."""
-    text = requests.get(f"http://127.0.0.1:{program.metrics_port}/metrics", timeout=60).text
+    text = requests.get(f"http://127.0.0.1:{program.metrics_port}/metrics", timeout=600).text
     found: dict[str, set[str]] = {}
     for line in text.splitlines():
         if series := re.match(r"([a-z_]+)(\{[^}]*\})? ", line):
@@ -64,7 +64,7 @@ def labels_by_metric(expression: str) -> Iterator[tuple[str, set[str]]]:
 @pytest.mark.parametrize("expressions", [dashboard, rules])
 def test_every_metric_and_label_exists(server: Program, expressions: Callable[[], list[str]]) -> None:
     """What the dashboard and the rules ask for is what a real server exposes, labels included, or what Fly adds."""
-    requests.post(f"{server.api_url}/flows/filter", headers=HEADERS, json={}, timeout=60)
+    requests.post(f"{server.api_url}/flows/filter", headers=HEADERS, json={}, timeout=600)
     known: Mapping[str, set[str]] = exposed(server) | FLY_METRICS
     asked = [pair for expression in expressions() for pair in labels_by_metric(expression)]
     assert len({name for name, _ in asked}) >= 10
@@ -78,7 +78,7 @@ def test_runs_in_the_metrics_are_those_of_the_database(migrated_database: Callab
     with running(Program(tmp_path, environ)) as program:
 
         def post(path: str, body: dict[str, Any]) -> str:
-            reply = requests.post(f"{program.api_url}{path}", headers=HEADERS, json=body, timeout=60)
+            reply = requests.post(f"{program.api_url}{path}", headers=HEADERS, json=body, timeout=600)
             assert reply.ok, reply.text
             return str(reply.json()["id"])
 
@@ -88,15 +88,15 @@ def test_runs_in_the_metrics_are_those_of_the_database(migrated_database: Callab
                 run = post("/flow_runs/", {"flow_id": flow, "state": {"type": "PENDING"}})
                 moved = {"state": {"type": kind, "name": "a name of one's own"}, "force": True}
                 reply = requests.post(
-                    f"{program.api_url}/flow_runs/{run}/set_state", headers=HEADERS, json=moved, timeout=60
+                    f"{program.api_url}/flow_runs/{run}/set_state", headers=HEADERS, json=moved, timeout=600
                 )
                 assert reply.json()["status"] == "ACCEPT", reply.text
         due = (datetime.now(UTC) - timedelta(minutes=10)).isoformat()
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
         post("/flow_runs/", {"flow_id": flow, "state": state})
 
-        status = requests.get(f"{program.url}/gate/status", headers=HEADERS, timeout=60).json()
-        metrics = requests.get(f"http://127.0.0.1:{program.metrics_port}/metrics", timeout=60).text
+        status = requests.get(f"{program.url}/gate/status", headers=HEADERS, timeout=600).json()
+        metrics = requests.get(f"http://127.0.0.1:{program.metrics_port}/metrics", timeout=600).text
     database = status["database"]
     assert database["open"] == {"SCHEDULED": 1, "PENDING": 0, "RUNNING": 2, "PAUSED": 0, "CANCELLING": 0}
     assert database["ended"] == {"COMPLETED": 1, "FAILED": 3, "CRASHED": 0, "CANCELLED": 0}

@@ -15,35 +15,26 @@ from pathlib import Path
 import pytest
 import requests
 
-from clients.loops import until
-from clients.timing import Timing
 from tests.image.conftest import KEYS
 from tests.support.postgres import running_postgres
 from tests.support.prefect_server import Program, database_environment, hashed, run_verb, running
+from tests.support.waiting import PATIENCE, until
 from toolchain.prefect_env import prefect_python
 
 pytestmark = pytest.mark.prefect
 
 CLIENTS = Path(__file__).parent / "clients"
 KEY = KEYS["orchestrator"]
-PATIENCE = 300.0
-
-
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    for _ in until(PATIENCE, timing=Timing(), every=0.1):
-        if holds():
-            return
-    raise AssertionError(f"not within {PATIENCE:.0f} s: {what}")
 
 
 def post(program: Program, path: str, body: object) -> requests.Response:
     headers = {"Authorization": f"Bearer {KEY}"}
-    return requests.post(program.api_url + path, json=body, headers=headers, timeout=120)
+    return requests.post(program.api_url + path, json=body, headers=headers, timeout=600)
 
 
 def failed_answers(program: Program) -> int:
     """How many accepted requests the server answered with an error of its own."""
-    shown = requests.get(f"http://127.0.0.1:{program.metrics_port}/metrics", timeout=120).text
+    shown = requests.get(f"http://127.0.0.1:{program.metrics_port}/metrics", timeout=600).text
     found = re.search(r'^prefect_gate_responses_total\{class="5xx"\} (\S+)', shown, re.MULTILINE)
     return int(float(found[1])) if found else 0
 
@@ -74,15 +65,15 @@ def test_a_flow_outlives_an_outage_of_the_database(tmp_path: Path) -> None:
             running(Program(tmp_path, environ | {"PREFECT_FLY_API_KEYS": hashed(KEYS)})) as program,
             looping_client(program, tmp_path) as (client, counted, done),
         ):
-            eventually(counted.exists, "the flow's first step")
+            until(counted.exists, lambda: "the flow's first step")
             postgres.stop()
             refused = post(program, "/flows/filter", {})
             assert (refused.status_code, refused.headers["Prefect-Maintenance"]) == (503, "true")
-            assert requests.get(f"{program.api_url}/ready", timeout=120).status_code == 503
-            eventually(lambda: failed_answers(program) >= 3, "the flow meets the outage")
+            assert requests.get(f"{program.api_url}/ready", timeout=600).status_code == 503
+            until(lambda: failed_answers(program) >= 3, lambda: "the flow meets the outage")
             assert client.poll() is None, (tmp_path / "client.log").read_text()
             postgres.start()
-            eventually(lambda: requests.get(f"{program.api_url}/ready", timeout=120).ok, "ready again")
+            until(lambda: requests.get(f"{program.api_url}/ready", timeout=600).ok, lambda: "ready again")
             done.touch()
             assert client.wait(PATIENCE) == 0, (tmp_path / "client.log").read_text()
             states = Counter(run["state_type"] for run in post(program, "/flow_runs/filter", {}).json())
@@ -108,7 +99,7 @@ def test_a_killed_server_loses_no_run_that_it_accepted(migrated_database: Callab
         threads = [threading.Thread(target=create) for _ in range(3)]
         for thread in threads:
             thread.start()
-        eventually(lambda: len(accepted) >= 20, "twenty runs")
+        until(lambda: len(accepted) >= 20, lambda: "twenty runs")
         assert program.stop(signal.SIGKILL) == -signal.SIGKILL
         for thread in threads:
             thread.join()

@@ -21,7 +21,7 @@ CLIENTS = Path(__file__).parent / "clients"
 def flows(program: Program, name: str) -> requests.Response:
     """Ask for all flows with a name's key."""
     headers = {"Authorization": f"Bearer {KEYS[name]}"}
-    return requests.post(f"{program.api_url}/flows/filter", json={}, headers=headers, timeout=60)
+    return requests.post(f"{program.api_url}/flows/filter", json={}, headers=headers, timeout=600)
 
 
 def test_restart_with_a_revoked_key(migrated_database: Callable[[], str], tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from tests.support.snapshots import (
     settings_of,
     take,
 )
+from tests.support.waiting import until
 from toolchain.prefect_env import prefect_python
 
 pytestmark = pytest.mark.prefect
@@ -183,11 +183,11 @@ def test_killed_half_way(postgres: PostgresServer, older: str, migrate: Migrate,
     environ = plain_environment(tmp_path) | database_environment(older)
     killed = subprocess.Popen([prefect_python(), "-m", "prefect_server", "migrate"], env=environ, cwd=SOURCE)
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'prefect' AND datname = current_database()"
-    wait_for(lambda: postgres.execute(f"{sessions} AND wait_event_type = 'Lock'", name) == "1")
+    until(lambda: postgres.execute(f"{sessions} AND wait_event_type = 'Lock'", name) == "1")
     os.kill(killed.pid, 9)
     killed.wait()
     holder.communicate("go\n")
-    wait_for(lambda: postgres.execute(sessions, name) == "0")
+    until(lambda: postgres.execute(sessions, name) == "0")
     assert postgres.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'prefect_before%'", name) == "0"
     assert postgres.execute("SELECT version_num FROM prefect.alembic_version", name) == OLDER
     assert migrate(older).returncode == 0
@@ -204,11 +204,3 @@ async def hold():
     await connection.close()
 asyncio.run(hold())
 """
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait until it has happened."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

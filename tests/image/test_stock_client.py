@@ -23,7 +23,7 @@ def three_variables(server: Program) -> dict[str, str]:
 
 def use_of(server: Program, name: str) -> dict[str, object]:
     """What the gate has counted for a name."""
-    reply = requests.get(f"{server.url}/gate/keys", headers={"Authorization": f"Bearer {KEYS['admin']}"}, timeout=60)
+    reply = requests.get(f"{server.url}/gate/keys", headers={"Authorization": f"Bearer {KEYS['admin']}"}, timeout=600)
     use = reply.json()["keys"][name]
     assert isinstance(use, dict)
     return use

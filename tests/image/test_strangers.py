@@ -50,7 +50,7 @@ def test_strangers_cannot_fill_the_memory_through_websockets(server: Program) ->
     before = resident_mb(server.pid)
     with ExitStack() as stack:
         for _ in range(200):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=600))
             client.sendall(upgrade)
             answer = client.recv(4096)
             assert b"permessage-deflate" not in answer
@@ -66,7 +66,7 @@ def test_broken_requests_do_not_fill_the_log(server: Program) -> None:
     before, begun = server.log.count("\n"), time.monotonic()
     chunked = b"POST /api/health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n"
     for number in range(400):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=600) as client:
             client.sendall(chunked if number % 2 else b"NONSENSE\r\n\r\n")
             with suppress(OSError):
                 client.recv(4096)
@@ -78,7 +78,7 @@ def test_broken_requests_do_not_fill_the_log(server: Program) -> None:
 
 def page(server: Program, path: str, **headers: str) -> requests.Response:
     """A file of the UI, with the body as it was sent."""
-    return requests.get(f"{server.url}{path}", headers=headers, timeout=60, stream=True)
+    return requests.get(f"{server.url}{path}", headers=headers, timeout=600, stream=True)
 
 
 def test_pages_keep_a_browser_on_this_server(server: Program) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from sandbox.fly import FlyOptions
 from sandbox.testing import Sandbox, running_sandbox
-from tests.support.fly_world import ORG, until
+from tests.support.fly_world import ORG
 from tests.support.update_world import APP, RATE, Load, serving, updating, users
+from tests.support.waiting import until
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.prefect]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import asyncpg  # type: ignore[import-untyped]
 
 from sandbox.demo.stack import ROOT, Stack
 from sandbox.demo.world import World
-from tests.support.fly_world import until
+from tests.support.waiting import until
 
 
 class Demo:

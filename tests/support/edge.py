@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from tests.support.waiting import PATIENCE
+
 
 class _Edge:
     def __init__(self, ports: Sequence[int]) -> None:
@@ -53,7 +55,7 @@ def failing_over(ports: Sequence[int]) -> Iterator[int]:
                 task.cancel()
             await asyncio.gather(*rest, return_exceptions=True)
 
-        asyncio.run_coroutine_threadsafe(end(), loop).result(60)
+        asyncio.run_coroutine_threadsafe(end(), loop).result(PATIENCE)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(60)
+        thread.join(PATIENCE)
         loop.close()

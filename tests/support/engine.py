@@ -106,7 +106,7 @@ class Engine:
         file = self.folder / "older-state.json"
         file.write_text(json.dumps({**state, "deployment": {**state["deployment"], **secrets}}), encoding="utf-8")
         argv = [str(toolchain.ensure()), "stack", "import", "--file", str(file), "--stack", STACK]
-        subprocess.run(argv, cwd=self.folder, env={**os.environ, **self._variables}, check=True, timeout=300)
+        subprocess.run(argv, cwd=self.folder, env={**os.environ, **self._variables}, check=True, timeout=600)
 
     def outputs(self) -> dict[str, Any]:
         """Outputs, secrets in clear."""

@@ -21,6 +21,7 @@ from clients.transport import no_progress
 from sandbox.core.clock import Clock
 from sandbox.fly import FlyOptions
 from sandbox.testing import Sandbox, running_sandbox
+from tests.support.waiting import until
 
 SPEED = 10.0
 OWNER = "0123456789ab"
@@ -104,14 +105,6 @@ def delete_by_hand(running: Sandbox, app: str) -> None:
     apps = client_of(running).apps
     apps.delete(app)
     apps.wait_gone(app)
-
-
-def until(done: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Wait until `done()`; fail after real `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
 
 
 def later(seconds: float, act: Callable[[], None]) -> threading.Timer:

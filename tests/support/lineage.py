@@ -10,14 +10,14 @@ import requests
 
 from tests.image.conftest import KEYS
 from tests.support.prefect_server import Program
+from tests.support.waiting import PATIENCE
 
-PATIENCE_SECONDS = 180.0
 HEADERS = {"Authorization": f"Bearer {KEYS['admin']}"}
 
 
 def ask(server: Program, path: str = "", **query: object) -> Any:
     """The JSON that is answered below /api/lineage."""
-    reply = requests.get(f"{server.api_url}/lineage{path}", headers=HEADERS, params=query, timeout=60)  # type: ignore[arg-type]
+    reply = requests.get(f"{server.api_url}/lineage{path}", headers=HEADERS, params=query, timeout=600)  # type: ignore[arg-type]
     assert reply.ok, reply.text
     return reply.json()
 
@@ -30,10 +30,10 @@ def edges(graph: Any) -> set[tuple[str, str]]:
 
 def wait_for(server: Program, wanted: Callable[[Any], bool]) -> Any:
     """The first graph that is as wanted; events are written and read every few seconds."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         graph = ask(server)
         if wanted(graph):
             return graph
         time.sleep(0.5)
-    raise AssertionError(f"not as wanted in {PATIENCE_SECONDS:.0f} s: {graph}\n{server.log[-3000:]}")
+    raise AssertionError(f"not as wanted in {PATIENCE:.0f} s: {graph}\n{server.log[-3000:]}")

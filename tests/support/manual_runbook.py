@@ -14,10 +14,10 @@ import requests
 
 from sandbox.captionacc import ORCHESTRATOR, ORGANISATION, SERVER
 from sandbox.testing import Sandbox
+from tests.support.waiting import PATIENCE
 
 SECRET = "PREFECT_API_DATABASE_CONNECTION_URL"
 IMAGE = f"registry.fly.io/{SERVER}:deployment-01HAND"
-_HEALTHY_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ManualServer:
     def ask(self, path: str, body: dict[str, Any] | None = None, machine: str = "") -> Any:
         """POST to the server's API without any credentials, of one machine when given."""
         headers = {"fly-force-instance-id": machine} if machine else {}
-        answer = requests.post(f"{self.url}/api/{path}", json=body or {}, headers=headers, timeout=60)
+        answer = requests.post(f"{self.url}/api/{path}", json=body or {}, headers=headers, timeout=600)
         answer.raise_for_status()
         return answer.json()
 
@@ -67,7 +67,7 @@ class _Fly:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         base = self._environ["FLY_API_BASE_URL" if path.startswith("/api/") else "FLY_FLAPS_BASE_URL"]
         headers = {"Authorization": f"Bearer {self._environ['FLY_API_TOKEN']}"}
-        answer = requests.request(method, base + path, json=body, headers=headers, timeout=60)
+        answer = requests.request(method, base + path, json=body, headers=headers, timeout=600)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -111,7 +111,7 @@ def _config(release: int) -> dict[str, Any]:
 
 
 def _wait_healthy(fly: _Fly, machine: str) -> None:
-    deadline = time.monotonic() + _HEALTHY_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while True:
         seen = fly.call("GET", f"/v1/apps/{SERVER}/machines/{machine}")
         if seen["checks"] and all(check["status"] == "passing" for check in seen["checks"]):

@@ -17,11 +17,12 @@ import requests
 
 from sandbox.core.ports import free_port
 from tests.support.postgres import prefect_url
+from tests.support.waiting import PATIENCE
 from toolchain.prefect_env import prefect_python
 
 SOURCE = Path(__file__).resolve().parents[2] / "docker" / "prefect"
-START_SECONDS = 300.0
-STOP_SECONDS = 120.0
+START_SECONDS = PATIENCE
+STOP_SECONDS = PATIENCE
 
 
 def hashed(keys: Mapping[str, str]) -> str:
@@ -36,7 +37,7 @@ def plain_environment(home: Path) -> dict[str, str]:
 
 
 def run_verb(
-    verb: str, home: Path, environ: Mapping[str, str], *, timeout: float = 600
+    verb: str, home: Path, environ: Mapping[str, str], *, timeout: float = PATIENCE
 ) -> subprocess.CompletedProcess[str]:
     """Run a verb to its end."""
     return subprocess.run(
@@ -112,7 +113,7 @@ class Program:
             assert self.process is not None
             assert self.process.poll() is None, self.log
             with suppress(requests.ConnectionError, requests.Timeout):
-                if requests.get(path, timeout=60).ok:
+                if requests.get(path, timeout=600).ok:
                     return
             time.sleep(0.1)
         raise AssertionError(f"not ready in {START_SECONDS} s:\n{self.log}")
@@ -153,7 +154,7 @@ def running(program: Program) -> Iterator[Program]:
 
 
 def run_client(
-    script: Path, environ: Mapping[str, str], *args: str, python: Path | None = None, timeout: float = 600
+    script: Path, environ: Mapping[str, str], *args: str, python: Path | None = None, timeout: float = PATIENCE
 ) -> subprocess.CompletedProcess[str]:
     """Run a client script with a stock Prefect; it prints one JSON line last."""
     return subprocess.run(

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.waiting import PATIENCE
+
 
 @dataclass
 class Receiver:
@@ -20,9 +22,9 @@ class Receiver:
     messages: list[Mapping[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
 
-    def wait_for(self, wanted: Callable[[Mapping[str, Any]], bool], seconds: float = 180.0) -> Mapping[str, Any]:
+    def wait_for(self, wanted: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
         """Return the first message of that kind, waiting for it."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while True:
             for message in [*self.messages]:
                 if wanted(message):

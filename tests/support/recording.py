@@ -188,7 +188,7 @@ def _run_elsewhere(config: str, stack_name: str) -> Program:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

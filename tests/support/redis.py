@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sandbox.core.ports import free_port
+from tests.support.waiting import PATIENCE
 
 
 @contextmanager
@@ -34,6 +35,6 @@ def running_redis(home: Path) -> Iterator[str]:
         yield f"redis://default:{password}@127.0.0.1:{port}/0"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
         if process.stdout is not None:
             process.stdout.close()

@@ -23,8 +23,9 @@ from sandbox.testing import Sandbox
 from settings.database import connection_budget
 from settings.groups import AuditSettings, DatabaseSettings, RetentionSettings, VmSettings
 from tests.support.dynamic_engine import EngineSide
-from tests.support.fly_world import ORG, OWNER, client_of, until
+from tests.support.fly_world import ORG, OWNER, client_of
 from tests.support.prefect_server import database_environment, hashed, plain_environment, run_verb
+from tests.support.waiting import PATIENCE, until
 from toolchain.prefect_env import prefect_python
 
 APP = "update-prefect"
@@ -54,7 +55,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for thread in [self._feeder, *self._sent]:
-            thread.join(60)
+            thread.join(PATIENCE)
 
     def _feed(self) -> None:
         due = time.monotonic()
@@ -69,7 +70,7 @@ class Load:
         began = time.monotonic()
         try:
             headers = {"Authorization": f"Bearer {KEY}"}
-            said = str(requests.get(self._url, headers=headers, timeout=60).status_code)
+            said = str(requests.get(self._url, headers=headers, timeout=600).status_code)
         except requests.RequestException as error:
             said = type(error).__name__
         self.answers[said] += 1

@@ -196,7 +196,7 @@ def test_a_one_off_machine_tells_its_exit_code_and_leaves_nothing(target: Target
             cmd=("sh", "-c", "echo hello; exit 3"),
             owner="0123456789ab",
             memory_mb=256,
-            timeout=120.0,
+            timeout=600,
         ),
     )
     assert (result.exit_code, result.oom_killed) == (3, False)

@@ -22,6 +22,7 @@ from sandbox.fly import Fly, FlyOptions
 from sandbox.images import Command, Images
 from sandbox.machines.emulated import EmulatedDriver
 from sandbox.machines.process import ProcessDriver
+from tests.support.waiting import PATIENCE
 
 IMAGE = "registry.example.com/web@sha256:" + "a" * 64
 WEB_PROGRAM = Path(__file__).with_name("web_program.py")
@@ -99,9 +100,9 @@ class World:
         """Return a machine as it is now."""
         return (await self.call("GET", f"/apps/{app}/machines/{machine['id']}")).body
 
-    async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = 120.0) -> None:
+    async def until(self, true: Callable[[], Awaitable[bool]]) -> None:
         """Poll on real time until something holds."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PATIENCE):
             while not await true():  # noqa: ASYNC110 - what is polled is on the far side of an API
                 await asyncio.sleep(0.02)
 

@@ -34,7 +34,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     """Push an image with the web program to a registry of our own; gives the engine's address and the reference."""
     host = require_docker()
     with running_registry(tmp_path_factory.mktemp("registry")) as registry:
-        client = docker.DockerClient(base_url=host, timeout=300)
+        client = docker.DockerClient(base_url=host, timeout=600)
         repository = f"{registry.address}/web-container"
         client.images.build(fileobj=_context(ensure_base(host)), custom_context=True, tag=f"{repository}:1", rm=True)
         client.images.push(repository, tag="1")
@@ -95,7 +95,7 @@ def test_a_machine_is_a_container_with_its_limits(pushed: tuple[str, str], tmp_p
             checks = (await world.show(machine))["checks"]
             return bool(checks) and checks[0]["status"] == "passing"
 
-        await world.until(healthy, 60)
+        await world.until(healthy)
         containers = [each for each in client.containers.list() if machine["id"] in (each.name or "")]
         limits = containers[0].attrs["HostConfig"]
         assert (limits["Memory"], limits["MemorySwap"]) == (256 << 20, 768 << 20)
@@ -132,7 +132,7 @@ def test_memory_that_runs_out_and_an_image_that_is_missing(pushed: tuple[str, st
         async def ended() -> bool:
             return bool((await world.show(machine))["state"] == "stopped")
 
-        await world.until(ended, 60)
+        await world.until(ended)
         exit_event = (await world.show(machine))["events"][0]["request"]["exit_event"]
         assert exit_event["oom_killed"] is True
         lost = {"config": {"image": image[:-8] + "00000000"}}

@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.images import parse_reference
 from tests.contract.fly_sandbox.conftest import IMAGE, World, WorldFactory
+from tests.support.waiting import PATIENCE
 
 CHECKED = {
     "services": [
@@ -286,7 +287,7 @@ def test_reset_ends_everything_and_keeps_the_token(fly_world: WorldFactory) -> N
             await world.app()
             await world.machine()
             await world.advance(2)
-            await asyncio.wait_for(world.fly.reset(), 10)
+            await asyncio.wait_for(world.fly.reset(), PATIENCE)
             assert (await world.call("GET", "/apps?org_slug=captionacc")).body["total_apps"] == 0
 
     asyncio.run(scenario())

@@ -13,6 +13,7 @@ from sandbox.images import Command, ProgramError
 from sandbox.machines.process import ProcessDriver
 from tests.contract.fly_sandbox.conftest import WorldFactory
 from tests.contract.fly_sandbox.serving import config_of, fetch, healthy
+from tests.support.waiting import PATIENCE
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -124,7 +125,7 @@ asyncio.run(main())
         assert _state_of(pid) not in {"", "Z"}
         sandbox.kill()
         sandbox.wait()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while _state_of(pid) not in {"", "Z"}:
         assert time.monotonic() < deadline, "the program outlived its sandbox"
         os.sched_yield()

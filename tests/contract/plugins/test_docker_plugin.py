@@ -103,7 +103,7 @@ def manifest(name: str, digest: str) -> requests.Response:
     address, _, repository = name.partition("/")
     accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
     url = f"http://{address}/v2/{repository.partition(':')[0]}/manifests/{digest}"
-    return requests.get(url, auth=(USER, PASSWORD), headers={"Accept": accept}, timeout=60)
+    return requests.get(url, auth=(USER, PASSWORD), headers={"Accept": accept}, timeout=600)
 
 
 def configuration(name: str, digest: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def configuration(name: str, digest: str) -> dict[str, Any]:
     address, _, repository = name.partition("/")
     config = manifest(name, digest).json()["config"]["digest"]
     url = f"http://{address}/v2/{repository.partition(':')[0]}/blobs/{config}"
-    found: dict[str, Any] = requests.get(url, auth=(USER, PASSWORD), timeout=60).json()
+    found: dict[str, Any] = requests.get(url, auth=(USER, PASSWORD), timeout=600).json()
     return found
 
 

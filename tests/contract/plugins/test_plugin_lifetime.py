@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_stack import CliStack
+from tests.support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.engine]
 
@@ -18,13 +19,11 @@ WAITING = """
 
     local.Command("one", create="echo $PPID > plugin; echo $$ > command.tmp; mv command.tmp command; exec sleep 3600")
 """
-# The real plugins ask every five minutes whether their engine is there (Healthcheck in the SDK's provider/main.go).
-_PATIENCE = 420
 
 
 def until_there(path: Path) -> int:
     """The number in a file, once the file is there."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while not path.exists():
         assert time.monotonic() < deadline, f"{path.name} was never written"
         time.sleep(0.05)
@@ -33,7 +32,7 @@ def until_there(path: Path) -> int:
 
 def until_ended(pid: int) -> None:
     """Wait until a process is gone; one that nobody collected counts as gone."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             status = Path(f"/proc/{pid}/stat").read_text()
@@ -62,7 +61,7 @@ def test_an_interrupted_up_ends_the_command_and_says_nothing_of_a_crash(stack: C
     with stack.start("up", "--yes", "--skip-preview") as process:
         command = until_there(stack.folder / "command")
         process.send_signal(signal.SIGINT)
-        text, _ = process.communicate(timeout=_PATIENCE)
+        text, _ = process.communicate(timeout=PATIENCE)
     until_ended(command)
     assert "signal: " in text
     assert "exited prematurely" not in text

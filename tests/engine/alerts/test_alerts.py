@@ -21,7 +21,7 @@ from tests.support.prefect_server import plain_environment, run_client
 from tests.support.receiver import Receiver, receiving
 from tests.support.stub_world import stack_config
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.prefect]
 
 SECRET = "c4nary-hook-9f2b"
 OBJECTS: dict[str, Any] = {
@@ -54,7 +54,7 @@ class Api:
 
     def call(self, method: str, path: str, body: object | None = None) -> Any:
         """Make one call and return the decoded reply."""
-        reply = requests.request(method, f"{self._url}{path}", json=body, timeout=60, **self._given)
+        reply = requests.request(method, f"{self._url}{path}", json=body, timeout=600, **self._given)
         reply.raise_for_status()
         return reply.json() if reply.content else None
 

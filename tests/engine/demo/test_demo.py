@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.demo import running_demo, up_rollback_up
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engine, pytest.mark.prefect]
 
 
 def test_demo_rollback_demo(tmp_path: Path) -> None:

@@ -24,6 +24,6 @@ def test_the_cli_knows_every_command_and_flag() -> None:
     assert ("up",) in asked
     for verb, flags in asked.items():
         argv = [str(toolchain.ensure()), *verb, "--help"]
-        shown = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True).stdout
+        shown = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=True).stdout
         assert f"pulumi {' '.join(verb)}" in shown
         assert not {flag for flag in flags if f"{flag} " not in f"{shown} "}, verb

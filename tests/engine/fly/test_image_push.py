@@ -73,7 +73,7 @@ def manifest(reference: str, method: str = "GET") -> int:
     address, _, rest = reference.partition("/")
     repository, _, digest = rest.partition("@")
     url = f"http://{address}/v2/{repository}/manifests/{digest}"
-    return requests.request(method, url, headers={"Accept": ACCEPT}, timeout=60).status_code
+    return requests.request(method, url, headers={"Accept": ACCEPT}, timeout=600).status_code
 
 
 def test_an_image_that_vanished_with_its_app_is_pushed_again(stack: CliStack, sandbox: Sandbox) -> None:

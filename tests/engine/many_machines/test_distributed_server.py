@@ -13,8 +13,9 @@ from sandbox.testing import Sandbox, running_sandbox
 from tests.support.engine import Engine
 from tests.support.redis import running_redis
 from tests.support.stub_world import stack_config
+from tests.support.waiting import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.prefect]
 
 
 def orchestrator(sandbox: Sandbox) -> tuple[str, str | None]:
@@ -23,26 +24,23 @@ def orchestrator(sandbox: Sandbox) -> tuple[str, str | None]:
     return health.get("components", {}).get("prefect", "no answer"), health.get("flows", {}).get("last_run")
 
 
-def wait_for(sandbox: Sandbox, wanted: tuple[str, str | None], seconds: float = 90.0) -> None:
+def wait_for(sandbox: Sandbox, wanted: tuple[str, str | None]) -> None:
     """Wait until the orchestrator says so."""
-    deadline = time.monotonic() + seconds
-    while (found := orchestrator(sandbox)) != wanted:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.5)
+    until(lambda: orchestrator(sandbox) == wanted, lambda: orchestrator(sandbox), every=0.5)
 
 
 def stop_by_hand(sandbox: Sandbox, machine: str) -> None:
     """Stop a server machine as a person with a token would."""
     env = sandbox.env()
     url = f"{env['FLY_FLAPS_BASE_URL']}/v1/apps/{captionacc.SERVER}/machines/{machine}/stop"
-    requests.post(url, headers={"Authorization": f"Bearer {env['FLY_API_TOKEN']}"}, timeout=60).raise_for_status()
+    requests.post(url, headers={"Authorization": f"Bearer {env['FLY_API_TOKEN']}"}, timeout=600).raise_for_status()
 
 
 def test_a_distributed_server_serves_and_survives_the_loss_of_a_machine(tmp_path: Path) -> None:
     """Three machines in their roles, a run that completes over them, and one API machine stopped: clients carry on."""
     with running_redis(tmp_path) as redis, running_sandbox(home=tmp_path / "sandbox", driver="process") as sandbox:
         engine = Engine(tmp_path / "stack", sandbox.env())
-        config = stack_config(sandbox, vm={"replicas": 2}, services={"separate": True}, timeouts={"healthy": 120})
+        config = stack_config(sandbox, vm={"replicas": 2}, services={"separate": True}, timeouts={"healthy": 600})
         authority = Path(sandbox.env()["SANDBOX_DATABASE_CA_FILE"]).read_text()
         secrets = {
             "prefect-fly:redisUrl": redis,
@@ -61,7 +59,7 @@ def test_a_distributed_server_serves_and_survives_the_loss_of_a_machine(tmp_path
         while time.monotonic() < deadline:
             assert sandbox.status()["orchestrator"]["health"] is not None
             time.sleep(1)
-        wait_for(sandbox, ("healthy", "COMPLETED"), 30)
+        wait_for(sandbox, ("healthy", "COMPLETED"))
         engine.up(refresh=True)
         assert all(machine.state == "started" for machine in sandbox.fly.state.apps[captionacc.SERVER].live_machines)
         engine.destroy()

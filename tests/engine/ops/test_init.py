@@ -75,7 +75,7 @@ class Desk:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=600,
         )
 
     def typed(self, *answers: str) -> tuple[int, str]:

@@ -31,7 +31,7 @@ def status(deployment: Deployment, login: str) -> int:
     """Ask the server for something with `name:key`."""
     url = f"{deployment.sandbox.edge_url(captionacc.SERVER)}/api/flows/filter"
     return requests.post(
-        url, json={}, headers={"Authorization": f"Bearer {login.partition(':')[2]}"}, timeout=60
+        url, json={}, headers={"Authorization": f"Bearer {login.partition(':')[2]}"}, timeout=600
     ).status_code
 
 

@@ -24,7 +24,7 @@ def login(deployment: Deployment, *arguments: str) -> subprocess.CompletedProces
     environ = {**os.environ, **toolchain.pulumi_env(), "PYTHONPATH": str(ROOT), "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
     environ |= {"PULUMI_BACKEND_URL": f"file://{folder / 'backend'}"}
     argv = [sys.executable, "-m", "ops", "login", STACK, *arguments]
-    return subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_a_login_with_rights_reaches_the_server(deployment: Deployment) -> None:
@@ -46,7 +46,7 @@ def test_a_login_with_rights_reaches_the_server(deployment: Deployment) -> None:
         (own, "otto", "operator", None),
     ):
         url = f"{deployment.engine.outputs()['serverUrl']}/gate/whoami"
-        who = requests.get(url, headers={"Authorization": f"Bearer {credential}"}, timeout=60).json()
+        who = requests.get(url, headers={"Authorization": f"Bearer {credential}"}, timeout=600).json()
         assert who == {"name": name, "rights": rights, "expires": expires}
     assert own not in deployment.engine.state() + deployment.engine.text()
     refused = login(deployment, "--login", "otto")

@@ -28,7 +28,7 @@ from clients.transport import no_progress
 from sandbox import captionacc
 from sandbox.testing import Sandbox
 from tests.engine.program.conftest import Deployment
-from tests.support.fly_world import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -106,7 +106,7 @@ def test_a_state_of_an_older_version_is_rolled_back_in_order(deployment: Deploym
     """The orchestrator back in ephemeral mode first, then the server, by the classes and texts that the state names."""
     sandbox, state = deployment.sandbox, OlderState(file.read_text(encoding="utf-8"))
     made = state.build(sandbox)
-    until(lambda: deployment.prefect_health() == "healthy", seconds=120)
+    until(lambda: deployment.prefect_health() == "healthy")
     deployment.engine.restore(state.filled(sandbox, made))
     seen = len(sandbox.journal())
     deployment.engine.destroy()

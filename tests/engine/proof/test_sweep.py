@@ -13,7 +13,7 @@ from proof.stage import Stage, stage
 from proof.sweep import Clean, cases, chosen, clean_run, run_case
 from sandbox import captionacc
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engine]
 
 
 @pytest.fixture

@@ -50,10 +50,10 @@ async def main() -> None:
                 return
 
     listener = asyncio.create_task(listen())
-    await asyncio.wait_for(subscribed.wait(), 200)
+    await asyncio.wait_for(subscribed.wait(), 600)
     emit_event("gate.test", resource={"prefect.resource.id": "gate.test"}, payload={"word": "back again"})
     run_id = UUID(await asyncio.to_thread(round_trip))
-    await asyncio.wait_for(listener, 200)
+    await asyncio.wait_for(listener, 600)
     only_this = FlowRunFilter(id={"any_": [run_id]})
     async with get_client() as client:
         tasks = await eventually(

@@ -36,7 +36,7 @@ async def main() -> None:
                 ours = await client.read_deployment_by_name("served/here")
                 break
             await asyncio.sleep(0.2)
-        triggered = await run_deployment("served/here", parameters={"word": "triggered"}, timeout=300, as_subflow=False)
+        triggered = await run_deployment("served/here", parameters={"word": "triggered"}, timeout=600, as_subflow=False)
         names = {}
         for _ in range(1500):
             runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(state={"name": {"any_": ["Completed"]}}))

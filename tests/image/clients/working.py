@@ -26,7 +26,7 @@ async def main() -> None:
         deploy = getattr(source, "adeploy", source.deploy)  # an older client has one method for both
         await deploy(name="there", work_pool_name="pool", build=False, push=False, print_next_steps=False)
         worker = asyncio.create_task(ProcessWorker(work_pool_name="pool", name="a-worker").start())
-        run = await run_deployment("worked/there", timeout=300, as_subflow=False)
+        run = await run_deployment("worked/there", timeout=600, as_subflow=False)
         workers = await client.read_workers_for_work_pool("pool")
         print(json.dumps({"run": run.state.name, "workers": [each.status for each in workers]}), flush=True)
         worker.cancel()

@@ -12,6 +12,7 @@ import pytest
 
 from clients.silence import NoAnswerError
 from clients.transport import Api, Call, RetryPolicy, Transport, no_progress
+from tests.support.waiting import PATIENCE
 
 
 def failure(address: str, read_timeout: float = 60.0) -> NoAnswerError:
@@ -36,7 +37,7 @@ def server(behave: Callable[[socket.socket], None]) -> Iterator[int]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listening.getsockname()[1]
-        thread.join(timeout=60)
+        thread.join(timeout=600)
 
 
 def test_a_closed_port_refuses_and_nothing_was_sent() -> None:
@@ -93,7 +94,7 @@ def test_a_server_that_never_answers_is_given_up_and_may_have_done_it() -> None:
     done = threading.Event()
 
     def stay_silent(_connection: socket.socket) -> None:
-        done.wait(60)
+        done.wait(PATIENCE)
 
     with server(stay_silent) as port:
         silence = failure(f"http://127.0.0.1:{port}", read_timeout=0.2)

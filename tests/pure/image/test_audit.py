@@ -16,6 +16,7 @@ from prefect_server.keys import Key, KeyRing, Rights, sha256
 from prefect_server.self_check import Exchange
 
 from tests.support.asgi_double import Inner, make_gate, request
+from tests.support.waiting import PATIENCE
 
 ID = "0f0f0f0f-0f0f-4f0f-8f0f-0f0f0f0f0f0f"
 CANARY = "s3cret-canary"
@@ -137,7 +138,7 @@ def test_lines_are_written_in_batches_and_old_ones_forgotten(monkeypatch: pytest
         async with audit.keeping():
             for number in range(3):
                 note(audit, number)
-            await asyncio.wait_for(rows.tidied.wait(), 30)
+            await asyncio.wait_for(rows.tidied.wait(), PATIENCE)
             assert [line.object for line in rows.lines] == ["run-0", "run-1", "run-2"]
             assert rows.forgotten == [70 * DAY_SECONDS]
             note(audit, 3)

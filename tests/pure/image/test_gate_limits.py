@@ -17,6 +17,7 @@ from prefect_server.self_check import Exchange, basic, http_status
 from prefect_server.sockets import WaitingRoom
 
 from tests.support.asgi_double import Inner, make_gate, request
+from tests.support.waiting import PATIENCE
 
 
 def test_anonymous_client_cannot_hold_a_page_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +26,7 @@ def test_anonymous_client_cannot_hold_a_page_for_ever(monkeypatch: pytest.Monkey
 
     async def run() -> None:
         gate = make_gate(Inner(hangs=True))
-        assert await asyncio.wait_for(http_status(gate, "GET", "/v2/", []), 5) is None
+        assert await asyncio.wait_for(http_status(gate, "GET", "/v2/", []), PATIENCE) is None
 
     asyncio.run(run())
 
@@ -37,7 +38,7 @@ def test_silent_socket_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> Non
     async def run(gate: Gate) -> object:
         exchange = Exchange([{"type": "websocket.connect"}])
         scope: Scope = {"type": "websocket", "path": "/api/events/in", "headers": [], "client": None}
-        await asyncio.wait_for(gate(scope, exchange.receive, exchange.send), 5)
+        await asyncio.wait_for(gate(scope, exchange.receive, exchange.send), PATIENCE)
         assert len(gate.room) == 0
         return exchange.first("websocket.close", "code")
 
@@ -99,7 +100,7 @@ def test_ready_survives_one_client_hanging_up() -> None:
         first.cancel()
         await asyncio.wait({first})
         database.set()
-        await asyncio.wait_for(second, 5)
+        await asyncio.wait_for(second, PATIENCE)
         assert other.first("http.response.start", "status") == 200
 
     asyncio.run(run())

@@ -13,6 +13,7 @@ from prefect_server.permission import Kind, Routes, Sockets
 from prefect_server.self_check import Exchange, socket_close_code
 
 from tests.support.asgi_double import Inner, make_gate, request
+from tests.support.waiting import PATIENCE
 
 ID = "0f0f0f0f-0f0f-4f0f-8f0f-0f0f0f0f0f0f"
 RIGHTS = {"viewer": Rights.VIEWER, "operator": Rights.OPERATOR, "admin": Rights.ADMIN}
@@ -268,7 +269,7 @@ def test_an_open_websocket_ends_with_its_key() -> None:
         first = {"type": "websocket.receive", "text": json.dumps({"type": "auth", "token": "anna-key"})}
         exchange = Exchange([{"type": "websocket.connect"}, first])
         scope = {"type": "websocket", "path": "/api/events/out", "headers": [], "subprotocols": ["prefect"]}
-        await asyncio.wait_for(gate(scope, exchange.receive, exchange.send), 30)
+        await asyncio.wait_for(gate(scope, exchange.receive, exchange.send), PATIENCE)
         assert exchange.first("websocket.send", "text") == '{"type": "auth_success"}'
         assert exchange.first("websocket.close", "code") == 1008
         assert exchange.first("websocket.close", "reason") == "The key has expired."

@@ -31,7 +31,7 @@ def test_it_makes_the_request_that_it_reads_and_writes_the_answer() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=600,
         )
     answer = json.loads(done.stdout)
     assert (answer["status"], answer["headers"]["Content-Type"]) == (403, "application/json")

@@ -17,8 +17,9 @@ from ops.runtime import Progress, Runtime
 from sandbox.captionacc import ORCHESTRATOR, REPOSITORY, WORKFLOW
 from sandbox.fly import FlyOptions
 from sandbox.testing import Sandbox, running_sandbox
-from tests.support.fly_world import ORG, FastClock, fast_timing, until
+from tests.support.fly_world import ORG, FastClock, fast_timing
 from tests.support.health_server import health_server
+from tests.support.waiting import until
 
 OURS = {
     "PREFECT_API_URL": "http://127.0.0.1:1/api",

@@ -16,8 +16,9 @@ from ops.status_stack import StatedStack
 from sandbox.captionacc import SERVER
 from sandbox.testing import Sandbox
 from tests.sandbox.ops.conftest import Verbs
-from tests.support.fly_world import ORG, client_of, until
+from tests.support.fly_world import ORG, client_of
 from tests.support.health_server import health_server
+from tests.support.waiting import until
 
 NAME = "prefect.example.com"
 VERIFY = ("verify-domain", "--server-app", SERVER, "--domain", NAME)

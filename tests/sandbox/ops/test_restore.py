@@ -16,7 +16,7 @@ from ops.runtime import Runtime
 from ops.status_stack import StatedStack
 from sandbox.captionacc import ORCHESTRATOR
 from tests.sandbox.ops.conftest import Verbs
-from tests.support.fly_world import until
+from tests.support.waiting import until
 
 OLD = f"registry.fly.io/acme@sha256:{'0' * 64}"
 NEW = f"registry.fly.io/acme@sha256:{'1' * 64}"

@@ -20,8 +20,9 @@ from ops.runtime import Progress, Runtime
 from sandbox.captionacc import ORCHESTRATOR, REPOSITORY, WORKFLOW
 from tests.sandbox.ops.conftest import DEAD, Verbs
 from tests.support.fake_server import CREDENTIAL, use
-from tests.support.fly_world import ORG, client_of, config, until
+from tests.support.fly_world import ORG, client_of, config
 from tests.support.health_server import json_server
+from tests.support.waiting import until
 
 APP = "captionacc-prefect"
 OWNER, NAME = REPOSITORY.split("/")

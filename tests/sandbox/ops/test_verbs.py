@@ -11,7 +11,8 @@ import pytest
 
 from sandbox.captionacc import ORCHESTRATOR, REPOSITORY, WORKFLOW
 from tests.sandbox.ops.conftest import DEAD, MARKER, OURS, ROOT, Verbs
-from tests.support.fly_world import ORG, until
+from tests.support.fly_world import ORG
+from tests.support.waiting import until
 
 
 def test_redeploy_reports_the_run(verbs: Verbs) -> None:
@@ -32,7 +33,7 @@ def test_a_redeploy_that_was_killed_is_joined(verbs: Verbs) -> None:
     environ = os.environ | verbs.sandbox.env()
     with subprocess.Popen(argv, cwd=ROOT, env=environ, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as killed:
         try:
-            until(lambda: verbs.dispatches() == 1, 120)
+            until(lambda: verbs.dispatches() == 1)
         finally:
             killed.send_signal(signal.SIGKILL)
     report = verbs.run("redeploy", *flags, "--timeout", "600")
@@ -137,7 +138,7 @@ _REDEPLOY = ["--orchestrator-app", ORCHESTRATOR, "--repository", REPOSITORY, "--
 def _let_pass(verbs: Verbs, seconds: float) -> None:
     """Return when so many of the sandbox's seconds have passed: more than clocks of two hosts may differ by."""
     began = verbs.sandbox.clock.time()
-    until(lambda: verbs.sandbox.clock.time() > began + seconds, 60)
+    until(lambda: verbs.sandbox.clock.time() > began + seconds)
 
 
 def test_a_workflow_that_touches_no_machine_fails_redeploy(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def poll() -> None:
         header = {"Authorization": credential, "Content-Type": "application/json"}
         request = urllib.request.Request(f"{URL}/flows/filter", data=b"{}", headers=header)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=60):  # noqa: S310
+            with urllib.request.urlopen(request, timeout=600):  # noqa: S310
                 state = "healthy"
         except (urllib.error.URLError, OSError):
             state = "unhealthy"

@@ -8,7 +8,8 @@ from clients.fly.errors import FlyRefusedError, FlyUnprovenError
 from providers.fly_certificate import FlyCertificateProvider
 from sandbox.testing import Sandbox
 from tests.support.dynamic_engine import EngineSide
-from tests.support.fly_world import ORG, client_of, delete_by_hand, until
+from tests.support.fly_world import ORG, client_of, delete_by_hand
+from tests.support.waiting import until
 
 NAME = "prefect.example.com"
 

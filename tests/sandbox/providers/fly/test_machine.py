@@ -8,7 +8,8 @@ from providers.fly_machine import FlyMachineProvider
 from sandbox.testing import Sandbox
 from tests.support.dynamic_engine import EngineSide
 from tests.support.fly_machines import engine, inputs, machines, update_by_hand
-from tests.support.fly_world import IMAGE, ORG, OTHER_IMAGE, OWNER, client_of, config, later, until
+from tests.support.fly_world import IMAGE, ORG, OTHER_IMAGE, OWNER, client_of, config, later
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ from providers.fly_machine import FlyMachineProvider
 from sandbox.testing import Sandbox
 from tests.support.dynamic_engine import EngineSide
 from tests.support.fly_machines import engine, inputs, machines, update_by_hand
-from tests.support.fly_world import ORG, OTHER_IMAGE, client_of, config, until
+from tests.support.fly_world import ORG, OTHER_IMAGE, client_of, config
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,8 @@ from sandbox.images import Command
 from sandbox.testing import Sandbox, running_sandbox
 from tests.support import tiny_server
 from tests.support.dynamic_engine import EngineSide
-from tests.support.fly_world import IMAGE, ORG, OWNER, client_of, until
+from tests.support.fly_world import IMAGE, ORG, OWNER, client_of
+from tests.support.waiting import PATIENCE, until
 
 RATE = 20.0
 """Requests a second."""
@@ -47,7 +48,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for thread in [self._feeder, *self._sent]:
-            thread.join(30)
+            thread.join(PATIENCE)
 
     def _feed(self) -> None:
         due = time.monotonic()
@@ -60,7 +61,7 @@ class Load:
 
     def _ask(self) -> None:
         try:
-            answer = requests.get(self._url, timeout=60)
+            answer = requests.get(self._url, timeout=600)
             self.answers[f"{answer.status_code} {answer.text}"] += 1
         except requests.RequestException as error:
             self.answers[type(error).__name__] += 1

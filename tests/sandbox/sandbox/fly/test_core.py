@@ -15,6 +15,7 @@ from sandbox.core.faults import BadFaultError, Faults
 from sandbox.core.journal import Journal
 from sandbox.core.service import Service, bearer_token, same_token
 from sandbox.core.store import Store
+from tests.support.waiting import PATIENCE
 
 
 class Echo(Service):
@@ -117,7 +118,7 @@ def test_real_clock_can_be_pushed_forward_from_another_thread() -> None:
         task = asyncio.create_task(clock.sleep(3600))
         await asyncio.sleep(0)
         await asyncio.to_thread(clock.advance, 3601)
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE)
 
     asyncio.run(scenario())
 

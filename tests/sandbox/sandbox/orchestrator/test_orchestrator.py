@@ -23,6 +23,7 @@ import pytest
 from sandbox.cloud.service import Cloud
 from sandbox.core.core import Core
 from sandbox.core.service import Service
+from tests.support.waiting import PATIENCE
 from toolchain.prefect_env import prefect_python
 
 APP = Path(__file__).resolve().parents[4] / "sandbox" / "orchestrator" / "app.py"
@@ -43,13 +44,13 @@ class LiveCloud:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run `work` on the loop and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(180)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     def close(self) -> None:
         """End everything."""
         self.run(self.service.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     def environment(self, **changes: str) -> dict[str, str]:
@@ -76,13 +77,13 @@ class Orchestrator:
 
     def health(self) -> dict[str, Any]:
         """Return the answer of /health, which must come at once."""
-        with urllib.request.urlopen(self.url, timeout=60) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.url, timeout=600) as answer:  # noqa: S310 - loopback
             body: dict[str, Any] = json.load(answer)
             return body
 
-    def until(self, what: Callable[[dict[str, Any]], bool], seconds: float = 120) -> dict[str, Any]:
+    def until(self, what: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait until /health says so."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         found: dict[str, Any] = {}
         while time.monotonic() < deadline:
             try:
@@ -113,7 +114,7 @@ def _orchestrator(folder: Path, environment: dict[str, str]) -> Iterator[Orchest
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        code = process.wait(120)
+        code = process.wait(PATIENCE)
     assert code in {0, -signal.SIGKILL}
     assert not [left for left in folder.iterdir() if left.name.startswith("orchestrator-") and code == 0]
 
@@ -131,7 +132,7 @@ def test_ephemeral(tmp_path: Path) -> None:
         assert done["flows"] == {"mode": "ephemeral", "last_run": "COMPLETED"}
         assert _prefect("not_configured")(done)
         assert "Starting temporary server" in app.log.read_text()
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while _children(app.process.pid):
             assert time.monotonic() < deadline, "the flows' process was not done after its one run"
             time.sleep(0.1)
@@ -161,7 +162,7 @@ def test_served(cloud: LiveCloud, tmp_path: Path) -> None:
                     if states.count("COMPLETED") >= 2:
                         return states
 
-    assert set(cloud.run(asyncio.wait_for(task_runs(), 30))) == {"COMPLETED"}
+    assert set(cloud.run(asyncio.wait_for(task_runs(), PATIENCE))) == {"COMPLETED"}
 
 
 def test_wrong_key(cloud: LiveCloud, tmp_path: Path) -> None:
@@ -212,8 +213,8 @@ def test_killed_leaves_nothing(cloud: LiveCloud, tmp_path: Path) -> None:
         children = children or _children(app.process.pid)
         assert children
         app.process.kill()
-        app.process.wait(60)
-        deadline = time.monotonic() + 120
+        app.process.wait(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
         while any(Path(f"/proc/{child}").exists() for child in children):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -253,7 +254,7 @@ def test_cloud_socket_needs_the_key(cloud: LiveCloud) -> None:
             ) as connection,
         ):
             await connection.send_json({"type": "auth", "token": token})
-            message = await connection.receive(timeout=60)
+            message = await connection.receive(timeout=600)
             if message.type is aiohttp.WSMsgType.TEXT:
                 assert json.loads(message.data) == {"type": "auth_success"}
                 return None

@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.postgres import PostgresError, PostgresServer
 from sandbox.unprivileged import Account, folder_for, remove_folder
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_leftover_server_is_replaced(tmp_path: Path) -> None:
     heir = PostgresServer(tmp_path)
     heir.start()
     try:
-        assert left.wait(5) == 0
+        assert left.wait(PATIENCE) == 0
         assert heir.execute("SELECT 1") == "1"
     finally:
         heir.remove()

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 import requests
 
 from sandbox.captionacc import ORCHESTRATOR, REPOSITORY
 from sandbox.testing import Sandbox
-
-
-def until(what: Callable[[], Any], seconds: float = 60) -> Any:
-    """Wait until `what()` is true and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
+from tests.support.waiting import until
 
 
 def dispatch(sb: Sandbox) -> int:
@@ -29,7 +17,7 @@ def dispatch(sb: Sandbox) -> int:
         url,
         json={"ref": "main", "return_run_details": True},
         headers={"Authorization": f"Bearer {env['GITHUB_TOKEN']}"},
-        timeout=60,
+        timeout=600,
     )
     assert answer.status_code == 200, answer.text
     number = answer.json()["workflow_run_id"]
@@ -41,13 +29,13 @@ def conclusion(sb: Sandbox, number: int) -> str:
     """Wait for a run's end."""
     run = sb.github.repository(REPOSITORY).run(number)
     assert run is not None
-    return str(until(lambda: run.conclusion, 120))
+    return str(until(lambda: run.conclusion))
 
 
 def component(sb: Sandbox) -> str | None:
     """Return what the orchestrator says of Prefect, through the edge."""
     try:
-        health = requests.get(f"{sb.edge_url(ORCHESTRATOR)}/health", timeout=60).json()
+        health = requests.get(f"{sb.edge_url(ORCHESTRATOR)}/health", timeout=600).json()
     except (requests.ConnectionError, ValueError):
         return None
     state = health["components"]["prefect"]

@@ -18,6 +18,7 @@ import requests
 from sandbox.captionacc import ORCHESTRATOR
 from sandbox.daemon import running_pid
 from sandbox.home import forget
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -32,7 +33,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def sandbox(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line."""
     argv = [sys.executable, "-m", "sandbox", "--home", str(home), *arguments]
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -55,7 +56,7 @@ def descendants(pid: int) -> set[int]:
 
 def gone(pids: set[int]) -> bool:
     """Wait until none of them is alive any more."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids):
         if time.monotonic() > deadline:
             return False
@@ -121,7 +122,7 @@ def test_reset_forgets_only_its_own(home: Path) -> None:
     token = {"Authorization": f"Bearer {env['FLY_API_TOKEN']}"}
     url = f"{env['FLY_FLAPS_BASE_URL']}/v1/apps"
     body = {"name": "other", "org_slug": "captionacc"}
-    assert requests.post(url, json=body, headers=token, timeout=60).status_code == 201
+    assert requests.post(url, json=body, headers=token, timeout=600).status_code == 201
     assert sandbox(home, "reset", "--driver", "emulated").returncode == 0
     status = json.loads(sandbox(home, "status", "--json").stdout)
     assert [app["name"] for app in status["fly"]["apps"]] == [ORCHESTRATOR]

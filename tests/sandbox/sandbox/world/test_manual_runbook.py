@@ -24,4 +24,4 @@ def test_the_runbook_leaves_two_open_servers_and_their_history_in_public(tmp_pat
         app = sb.fly.state.apps[SERVER]
         assert (list(app.secrets), app.releases[0]["status"]) == ([SECRET], "complete")
         assert {machine.config["metadata"]["fly_process_group"] for machine in app.live_machines} == {"app"}
-        assert requests.get(f"{made.url}/api/ready", timeout=60).status_code == 200
+        assert requests.get(f"{made.url}/api/ready", timeout=600).status_code == 200

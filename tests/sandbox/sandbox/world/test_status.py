@@ -90,7 +90,7 @@ def test_status_object(tmp_path: Path) -> None:
             f"{env['BETTERSTACK_BASE_URL']}/api/v2/monitors",
             json={"url": "http://127.0.0.1:9/", "check_frequency": 180},
             headers={"Authorization": f"Bearer {env['BETTERSTACK_API_TOKEN']}"},
-            timeout=60,
+            timeout=600,
         ).raise_for_status()
         found = sb.status()
         jsonschema.validate(found, STATUS)
@@ -113,7 +113,7 @@ def test_journal(tmp_path: Path) -> None:
         env = sb.env()
         headers = {"Authorization": f"Bearer {env['FLY_API_TOKEN']}"}
         url = f"{env['FLY_FLAPS_BASE_URL']}/v1/apps/{ORCHESTRATOR}/secrets"
-        requests.post(url, json={"values": {"A": "canary-value"}}, headers=headers, timeout=60).raise_for_status()
+        requests.post(url, json={"values": {"A": "canary-value"}}, headers=headers, timeout=600).raise_for_status()
         dispatch(sb)
         calls = [(entry["service"], entry["method"], entry["status"]) for entry in sb.journal()]
         assert calls == [("fly", "POST", 200), ("github", "POST", 200)]

@@ -14,8 +14,9 @@ from sandbox.captionacc import ORCHESTRATOR, REPOSITORY
 from sandbox.core.clock import Clock
 from sandbox.testing import running_sandbox
 from sandbox.world import WorldError
-from tests.sandbox.sandbox.world.runs import component, conclusion, dispatch, until
+from tests.sandbox.sandbox.world.runs import component, conclusion, dispatch
 from tests.support.containers import require_docker
+from tests.support.waiting import until
 
 
 @pytest.mark.prefect
@@ -91,7 +92,7 @@ def test_reset(tmp_path: Path) -> None:
         sb.postgres.execute("CREATE SCHEMA prefect; CREATE TABLE prefect.flow_run (id int)")
         sb.postgres.create_database("other")
         sb.faults("fly").add(status=500)
-        requests.post(f"{before['GITHUB_API_URL']}/_sandbox/reset", timeout=60).raise_for_status()
+        requests.post(f"{before['GITHUB_API_URL']}/_sandbox/reset", timeout=600).raise_for_status()
         assert list(sb.fly.state.apps) == [ORCHESTRATOR]
         assert not sb.github.ghes
         assert sb.faults("fly").describe() == []
@@ -108,7 +109,7 @@ def test_two_at_once(tmp_path: Path) -> None:
         assert {name for name in same if name.endswith(("_URL", "_TOKEN", "_KEY"))} == set()
         token = {"Authorization": f"Bearer {one.env()['FLY_API_TOKEN']}"}
         url = f"{two.env()['FLY_FLAPS_BASE_URL']}/v1/apps/{ORCHESTRATOR}"
-        assert requests.get(url, headers=token, timeout=60).status_code == 401
+        assert requests.get(url, headers=token, timeout=600).status_code == 401
 
 
 def test_taken_port_is_one_sentence(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_containers(tmp_path: Path) -> None:
     require_docker()
     with running_sandbox(tmp_path, "container", postgres=False) as sb:
         env = sb.env()
-        assert requests.get(f"http://{env['SANDBOX_REGISTRY']}/v2/", timeout=60).status_code == 200
+        assert requests.get(f"http://{env['SANDBOX_REGISTRY']}/v2/", timeout=600).status_code == 200
         assert env["SANDBOX_BASE_IMAGE"]
         assert component(sb) == "not_configured"
     assert (tmp_path / "registry" / "pid").exists() is False

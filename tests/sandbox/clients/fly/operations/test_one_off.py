@@ -9,7 +9,8 @@ from clients.fly.errors import FlyError, FlyRefusedError, FlyTimedOutError
 from clients.fly.model import MachineRequest
 from clients.fly.operations.one_off import OneOffRequest, run_one_off
 from sandbox.testing import Sandbox
-from tests.support.fly_world import IMAGE, ORG, OWNER, STRANGER, client_of, config, until
+from tests.support.fly_world import IMAGE, ORG, OWNER, STRANGER, client_of, config
+from tests.support.waiting import PATIENCE, until
 
 
 def request(**changes: Any) -> OneOffRequest:
@@ -168,6 +169,6 @@ def test_two_runs_of_one_stack_end_in_one_result(sandbox: Sandbox) -> None:
         assert thread.is_alive()
     sandbox.emulated.script(arguments=("migrate",), exit_code=0)
     assert run_one_off(client_of(sandbox), request()).exit_code == 0
-    thread.join(20)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert live(sandbox) == []

@@ -6,7 +6,8 @@ from clients.fly.errors import FlyUnhealthyError
 from clients.fly.model import MachineRequest
 from clients.fly.operations.rollout import update_secrets_in_place
 from sandbox.testing import Sandbox
-from tests.support.fly_world import ORG, client_of, config, until
+from tests.support.fly_world import ORG, client_of, config
+from tests.support.waiting import until
 
 V2 = {"fly_platform_version": "v2", "fly_process_group": "app"}
 
