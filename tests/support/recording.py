@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import hashlib
 import json
 import runpy
-import subprocess
-import sys
+import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pulumi
+import pytest
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import get_root_resource
@@ -179,57 +180,37 @@ class Program:
         return found
 
 
-@functools.cache
-def _run_elsewhere(config: str, stack_name: str) -> Program:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.recording", stack_name],
-        cwd=ROOT,
-        input=config,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    resources = (
-        Registration(**{**item, "secret": frozenset(item["secret"]), "after": frozenset(item["after"])})
-        for item in found["resources"]
-    )
-    return Program(tuple(resources), found["exports"], frozenset(found["secret_exports"]))
-
-
 def run_program(config: Mapping[str, str], *, stack_name: str = "dev") -> Program:
-    """Run `__main__.py` with a configuration, in a process of its own: Pulumi's runtime keeps its state per process."""
-    return _run_elsewhere(json.dumps(config, sort_keys=True), stack_name)
+    """Run `__main__.py` with a configuration, here, in a context of its own, where Pulumi keeps its state."""
+    return _run(json.dumps(config, sort_keys=True), stack_name)
 
 
-def _run_here(config: Mapping[str, str], stack_name: str) -> _Recorder:
+@functools.cache
+def _run(config: str, stack_name: str) -> Program:
+    recorder = contextvars.Context().run(_record, json.loads(config), stack_name)
+    return Program(tuple(recorder.seen), recorder.exported, recorder.secret_exports)
+
+
+def _record(config: Mapping[str, str], stack_name: str) -> _Recorder:
     recorder = _Recorder()
-    mocks.set_mocks(
-        _Echo(), project="prefect-fly", stack=stack_name, preview=False, monitor=recorder, organization="acme"
-    )
-    pulumi.runtime.set_all_config(dict(config), [])
-    root = get_root_resource()
-    assert isinstance(root, Stack)
-
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
-    def program() -> None:
+    interrupt = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch:
         # The one look at an API that the program itself takes; tests/engine/program/test_github.py is about it.
-        github_environment.require_environment = lambda *_: None
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
-        root.register_outputs(dict(root.outputs))
+        patch.setattr(github_environment, "require_environment", lambda *_: None)
+        mocks.set_mocks(
+            _Echo(), project="prefect-fly", stack=stack_name, preview=False, monitor=recorder, organization="acme"
+        )
+        pulumi.runtime.set_all_config(dict(config), [])
+        root = get_root_resource()
+        assert isinstance(root, Stack)
 
-    program()
+        @pulumi.runtime.test  # type: ignore[untyped-decorator]
+        def program() -> None:
+            runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+            root.register_outputs(dict(root.outputs))
+
+        try:
+            program()
+        finally:
+            signal.signal(signal.SIGINT, interrupt)
     return recorder
-
-
-def _main() -> None:
-    recorder = _run_here(json.loads(sys.stdin.read()), sys.argv[1])
-    resources = [{**asdict(item), "secret": sorted(item.secret), "after": sorted(item.after)} for item in recorder.seen]
-    exports, secret = recorder.exported, sorted(recorder.secret_exports)
-    print(json.dumps({"resources": resources, "exports": exports, "secret_exports": secret}))
-
-
-if __name__ == "__main__":
-    _main()
