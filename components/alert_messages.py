@@ -60,7 +60,7 @@ def message_of(heard: str, *, ui_url: str, stuck_minutes: int, silent_minutes: i
         return _message("flow run late", trigger, f"{run} is late", body, ui_url, _RUN_LINK)
     if heard == "stuck":
         trigger = _proactive(_STARTED, ["prefect.flow-run.*"], {_ID: _RUN, _TYPE: _TYPES}, stuck_minutes)
-        body = f"It has been {{{{ event.resource['prefect.state-name'] }}}} for {stuck_minutes} minutes."
+        body = f"It has been {{{{ event.resource['prefect.state-name'] }}}} for {_minutes(stuck_minutes)}."
         return _message("flow run stuck", trigger, f"{run} is stuck", body, ui_url, _RUN_LINK)
     if heard == "work-pool-not-ready":
         trigger = _reactive(["prefect.work-pool.not-ready"], {_ID: _POOL})
@@ -72,7 +72,7 @@ def message_of(heard: str, *, ui_url: str, stuck_minutes: int, silent_minutes: i
         subject, body = "Deployment {{ deployment.name }} is not ready", "No process polls for its runs any more."
         trigger = _reactive(gone, {_ID: _DEPLOYMENT})
         return _message("deployment not ready", trigger, subject, body, ui_url, _DEPLOYMENT_LINK)
-    subject = f"Nobody has polled for deployment {{{{ deployment.name }}}} for {silent_minutes} minutes"
+    subject = f"Nobody has polled for deployment {{{{ deployment.name }}}} for {_minutes(silent_minutes)}"
     body = "The orchestrator, or whatever serves it, stopped polling: its scheduled runs will be late."
     trigger = _proactive(gone, back, {_ID: _DEPLOYMENT}, silent_minutes)
     return _message("orchestrator silent", trigger, subject, body, ui_url, _DEPLOYMENT_LINK)
@@ -88,6 +88,10 @@ def trial_message(resource_id: str, channel: str, stack: str) -> Message:
 
 def _message(title: str, trigger: Mapping[str, Any], subject: str, body: str, ui_url: str, link: str) -> Message:
     return Message(title=title, trigger=trigger, subject=subject, body=f"{body}\n{ui_url}{link}" if ui_url else body)
+
+
+def _minutes(number: int) -> str:
+    return "a minute" if number == 1 else f"{number} minutes"
 
 
 def _reactive(expect: Sequence[str], match: Mapping[str, Any]) -> dict[str, Any]:
