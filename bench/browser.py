@@ -21,9 +21,9 @@ import aiohttp
 
 START_SECONDS = 60.0
 STEP_SECONDS = 120.0
-# WebGL by the processor: the slowest way, and what a machine without a graphics card has.
-FLAGS = ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--use-angle=swiftshader",
-         "--enable-unsafe-swiftshader", "--remote-debugging-port=0", "--no-first-run")  # fmt: skip
+# Drawn by the processor: the slowest way, and what a machine without a graphics card has.
+FLAGS = ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--disable-gpu",
+         "--remote-debugging-port=0", "--no-first-run")  # fmt: skip
 
 
 class Page:

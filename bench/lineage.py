@@ -1,7 +1,7 @@
 """How fast /lineage opens with 10,000 assets and 50,000 edges, and what filling its tables costs.
 
 Run `nice .venv/bin/python -m toolchain run .venv/bin/python -m bench.lineage [folder for pictures]`. A real
-server on a real Postgres, and a headless Chromium that draws WebGL with the processor. The assets stand in twelve
+server on a real Postgres, and a headless Chromium that draws with the processor. The assets stand in twelve
 layers; each reads about five of the layers before it, most of them near its own place. Seconds of the processor are
 counted beside those of the clock: on a machine that is busy with other things only these can be compared.
 """
@@ -36,11 +36,11 @@ KEPT = f"localStorage.setItem('prefect-password', '{b64encode(LOGIN.encode()).de
 FILTERED = "document.getElementById('count').textContent.includes(' of ')"
 FRAMES = """
 (async () => {
-  const camera = window.lineageView.sigma.getCamera(), times = [];
+  const view = window.lineageView, times = [], { x, y, scale } = view.camera;
   let before = performance.now(), moving = true;
   (async () => {
-    for (const to of [{ x: 0.3, ratio: 0.4 }, { x: 0.7, y: 0.4 }, { x: 0.5, y: 0.5, ratio: 1 }])
-      await camera.animate(to, { duration: 1000 });
+    for (const to of [{ x: x * 0.6, scale: scale * 2.5 }, { x: x * 1.4, y: y - 10, scale: 30 }, { x, y, scale }])
+      await view.move(to, 1000);
     moving = false;
   })();
   while (moving) {

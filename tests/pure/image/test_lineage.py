@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -225,7 +224,7 @@ def test_wrong_questions_get_a_sentence(path: str, method: str, query: bytes, st
 
 def test_every_file_of_the_page_is_open_and_keeps_to_itself() -> None:
     """No credential is needed, no script of a page's own text may run, and nothing comes from another host."""
-    assert {"/lineage", "/lineage/", "/lineage/app.js", "/lineage/vendor/sigma.min.js"} <= pages.files().keys()
+    assert {"/lineage", "/lineage/", "/lineage/app.js", "/lineage/draw.js"} <= pages.files().keys()
     for path in pages.files():
         status, headers, body = ask(path)
         assert status == 200, path
@@ -242,14 +241,3 @@ def test_every_file_of_the_page_is_open_and_keeps_to_itself() -> None:
     assert ask("/lineage/../gate.py")[0] == ask("/lineage/nothing")[0] == 200, (
         "what we do not have is the UI's to answer"
     )
-
-
-def test_the_kept_libraries_are_what_was_published() -> None:
-    """The files of sigma.js and graphology are the published ones, each with its licence beside it."""
-    note = (pages.FOLDER / "vendor" / "README.md").read_text()
-    scripts = sorted((pages.FOLDER / "vendor").glob("*.js"))
-    assert len(scripts) == 2
-    for script in scripts:
-        assert f"{script.name} | {hashlib.sha256(script.read_bytes()).hexdigest()}" in note.replace("`", "")
-        name = script.name.partition(".")[0]
-        assert "Permission is hereby granted" in (pages.FOLDER / "vendor" / f"{name}.LICENSE.txt").read_text()

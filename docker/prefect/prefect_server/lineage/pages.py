@@ -20,7 +20,6 @@ _KINDS = {
     ".css": b"text/css; charset=utf-8",
     ".js": b"text/javascript; charset=utf-8",
     ".svg": b"image/svg+xml",
-    ".txt": b"text/plain; charset=utf-8",
 }
 
 

@@ -59,26 +59,26 @@ function draw(first) {
   });
   const place = new Map(shown.map((number, index) => [number, index]));
   const edges = state.edges.filter(([from, to]) => place.has(from) && place.has(to));
-  const { x, y } = layout(shown.length, edges.map(([from, to]) => [place.get(from), place.get(to)]));
+  const { x, y, layer } = layout(shown.length, edges.map(([from, to]) => [place.get(from), place.get(to)]));
   const now = Date.now() / 1000;
   state.nodes = shown.map((number, index) => {
     const { fill, border } = lookOf(state.assets[number], now);
-    return { id: number, x: x[index], y: y[index], label: nameOf(state.assets[number]), fill, border };
+    return { id: number, x: x[index], y: y[index], layer: layer[index], label: nameOf(state.assets[number]), fill, border };
   });
   state.shownEdges = edges;
-  state.view?.show(state.nodes, edges, chosen, near(chosen));
+  state.view.show(state.nodes, edges, chosen, near(chosen));
   const all = state.assets.length;
   $("count").textContent = (shown.length === all ? `${all} assets` : `${shown.length} of ${all} assets`)
     + (state.complete ? "" : " (the newest; there are more)");
   if (!all) say("No asset has been written yet. A task writes one when it is decorated:", EMPTY);
   else if (!shown.length) say(`No asset's key starts with "${prefix}".`);
-  else $("message").hidden = $("message").dataset.kind !== "webgl";
-  if (first && chosen !== null) state.view?.goTo(chosen);
+  else $("message").hidden = true;
+  if (first && chosen !== null) state.view.goTo(chosen);
 }
 
 function highlight() {
   const chosen = state.numbers.get(wanted().asset) ?? null;
-  state.view?.highlight(chosen, near(chosen));
+  state.view.highlight(chosen, near(chosen));
 }
 
 const near = (chosen) => (chosen === null ? null : lineageOf(chosen, state.assets.length, state.edges));
@@ -140,7 +140,7 @@ function found(key) {
   $("found").hidden = true;
   $("search").value = "";
   want({ asset: key, prefix: key.startsWith(wanted().prefix) ? wanted().prefix : "" });
-  state.view?.goTo(state.numbers.get(key));
+  state.view.goTo(state.numbers.get(key));
 }
 
 function download() {
@@ -168,9 +168,9 @@ function listen() {
     typed = setTimeout(() => want({ prefix: $("prefix").value.trim() }), 250);
   };
   $("only").onchange = () => want({ only: $("only").checked });
-  $("in").onclick = () => state.view?.zoom(1.6);
-  $("out").onclick = () => state.view?.zoom(1 / 1.6);
-  $("fit").onclick = () => state.view?.fit();
+  $("in").onclick = () => state.view.zoom(1.6);
+  $("out").onclick = () => state.view.zoom(1 / 1.6);
+  $("fit").onclick = () => state.view.fit();
   $("download").onclick = download;
   $("login").onsubmit = async (event) => {
     event.preventDefault();
@@ -210,12 +210,7 @@ async function start() {
   showLegend();
   showWanted(wanted());
   listen();
-  try {
-    state.view = new View($("graph"), (number) => want({ asset: number === null ? null : state.assets[number].key }));
-  } catch {
-    $("message").dataset.kind = "webgl";
-    say("This browser offers no WebGL, so the graph cannot be drawn. The search and the pages of assets work.");
-  }
+  state.view = new View($("graph"), (number) => want({ asset: number === null ? null : state.assets[number].key }));
   window.lineageView = state.view;
   if (await guarded(load)) {
     requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("lineage-shown")));

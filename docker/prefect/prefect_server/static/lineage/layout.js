@@ -90,10 +90,11 @@ function places(count, up, down, layer) {
   }
   const groups = members.filter(Boolean);
   const height = new Float64Array(count);
+  const wanted = new Float64Array(count);
   for (const group of groups) spread(group, height);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
-    for (let i = 1; i < groups.length; i++) arrange(groups[i], up, height);
-    for (let i = groups.length - 2; i >= 0; i--) arrange(groups[i], down, height);
+    for (let i = 1; i < groups.length; i++) arrange(groups[i], up, height, wanted);
+    for (let i = groups.length - 2; i >= 0; i--) arrange(groups[i], down, height, wanted);
   }
   const rows = Math.max(24, Math.ceil(Math.sqrt(count) * 1.1));
   const x = new Float64Array(count);
@@ -127,15 +128,14 @@ function spread(group, height) {
   group.forEach((node, index) => (height[node] = (index + 0.5) / group.length));
 }
 
-function arrange(group, side, height) {
-  const wanted = new Map();
+function arrange(group, side, height, wanted) {
   for (const node of group) {
     let sum = 0;
     const number = side.start[node + 1] - side.start[node];
     for (let i = side.start[node]; i < side.start[node + 1]; i++) sum += height[side.list[i]];
-    wanted.set(node, number ? sum / number : height[node]);
+    wanted[node] = number ? sum / number : height[node];
   }
-  group.sort((a, b) => wanted.get(a) - wanted.get(b) || a - b);
+  group.sort((a, b) => wanted[a] - wanted[b] || a - b);
   spread(group, height);
 }
 
