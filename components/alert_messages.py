@@ -86,6 +86,11 @@ def trial_message(resource_id: str, channel: str, stack: str) -> Message:
     return Message(title="test message", trigger=trigger, subject=subject, body=body)
 
 
+def automation_name(channel: str, title: str, stack: str) -> str:
+    """Return the name of a channel's automation on the server; two stacks may share a workspace."""
+    return f"{channel}: {title} ({stack})"
+
+
 def _message(title: str, trigger: Mapping[str, Any], subject: str, body: str, ui_url: str, link: str) -> Message:
     return Message(title=title, trigger=trigger, subject=subject, body=f"{body}\n{ui_url}{link}" if ui_url else body)
 

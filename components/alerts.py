@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 
 from clients.names import SERVER_KEY
-from components.alert_messages import Message, message_of, trial_message
+from components.alert_messages import Message, automation_name, message_of, trial_message
 from components.children import child_options
 from components.ops_command import OpsEvent, ops_command
 from components.server_access import ServerAccess
@@ -77,11 +77,6 @@ def _message(args: AlertsArgs, heard: str) -> Message:
     )
 
 
-def _title(args: AlertsArgs, channel: str, message: Message) -> str:
-    # Two stacks may share a workspace.
-    return f"{channel}: {message.title} ({args.access.stack})"
-
-
 def _automation(
     resource: str,
     args: AlertsArgs,
@@ -92,7 +87,7 @@ def _automation(
 ) -> Automation:
     return Automation(
         resource,
-        **args.access.inputs(_title(args, channel, message)),
+        **args.access.inputs(automation_name(channel, message.title, args.access.stack)),
         description=args.access.description,
         enabled=True,
         trigger=dict(message.trigger),
@@ -122,7 +117,7 @@ def _trial(
             flags={
                 "endpoints": access.world.value,
                 "api-url": access.api_url,
-                "automation": _title(args, channel, message),
+                "automation": automation_name(channel, message.title, args.access.stack),
                 "resource": resource_id,
                 "timeout": _TEST_SECONDS,
             },

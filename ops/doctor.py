@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
 
 from clients.better_stack import BetterStackClient
@@ -20,10 +21,11 @@ from clients.fly.addresses import Kind
 from clients.fly.errors import FlyNotFoundError
 from clients.github import GitHubClient
 from clients.names import BETTER_STACK_TOKEN, FLY_TOKEN, GITHUB_TOKEN, OWNER_PREFIX, VERIFY_KEY, WIRED
-from clients.prefect import Credential, PrefectUnreachableError
+from clients.prefect import Credential, PrefectAnswerError, PrefectUnreachableError
 from ops import arguments
 from ops.errors import OpsError
 from ops.orchestrator_health import HEALTHY, NOT_CONFIGURED, HealthEndpoint
+from ops.own_key import OwnKey
 from ops.reaching import MACHINE, add_reach, prefect_client
 from ops.runtime import Runtime
 from ops.stack_settings import Options, add_stack, from_stack
@@ -240,8 +242,15 @@ def _server(found: Options, rt: Runtime) -> list[Finding]:
         credential = Credential.parse(key)
     except ValueError as reason:
         return [Finding("server", "problem", f"{VERIFY_KEY} cannot be used: {reason}")]
-    findings = [Finding("server", "ok", "ready")]
-    for name, use in sorted(server.key_use(credential).items()):
+    own = OwnKey.of(server.whoami(credential))
+    findings = [Finding("server", "ok", "ready"), Finding(VERIFY_KEY, *own.judged(rt.clock()))]
+    try:
+        uses = server.key_use(credential)
+    except PrefectAnswerError as error:
+        if error.status == HTTPStatus.FORBIDDEN:  # the line of the key says that it has no such rights
+            return findings
+        raise
+    for name, use in sorted(uses.items()):
         text = f"accepted {use.accepted}, refused {use.refused}, last client {use.client_version or 'unknown'}"
         findings.append(_client_finding(f"key {name}", use.client_version or "", text))
     return findings

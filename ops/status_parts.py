@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from clients.endpoints import WrongWorldError
 from clients.errors import ApiError
 from clients.redaction import redacted
-from ops import status_around, status_server
+from ops import status_alerts, status_around, status_server
 from ops.errors import OpsError
 from ops.runtime import Runtime
 from ops.status_report import Line, Report
@@ -21,8 +21,11 @@ SERVER: dict[str, Look] = {
     "machine": status_server.machine,
     "database": status_server.database,
     "runs": status_server.runs,
+    "login": status_server.login,
     "keys": status_server.keys,
+    "alerts": status_alerts.alerts,
 }
+CLOUD: dict[str, Look] = {"server": status_server.cloud, "alerts": status_alerts.alerts}
 AROUND: dict[str, Look] = {"orchestrator": status_around.orchestrator, "redeploy": status_around.redeploy}
 WATCHED: dict[str, Look] = {"monitor": status_around.monitor, "cost": status_server.cost}
 
@@ -30,7 +33,7 @@ WATCHED: dict[str, Look] = {"monitor": status_around.monitor, "cost": status_ser
 def look(stack: StatedStack, rt: Runtime) -> Report:
     """Ask for every part that the stack has."""
     seen = Seen(stack, rt)
-    looks = {"server": status_server.cloud, **AROUND} if stack.mode == "cloud" else {**SERVER, **AROUND, **WATCHED}
+    looks = {**CLOUD, **AROUND} if stack.mode == "cloud" else {**SERVER, **AROUND, **WATCHED}
     lines: list[Line] = []
     for part, each in looks.items():
         lines += _guarded(part, each, seen, lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from typing import TypeVar
 
 from clients.fly import FlyClient
@@ -19,6 +20,7 @@ from clients.prefect import (
 )
 from clients.prefect_answers import KeyUse, ServerStatus
 from ops.errors import OpsError
+from ops.own_key import OwnKey
 from ops.reaching import prefect_client
 from ops.runtime import Runtime
 from ops.status_stack import StatedStack
@@ -71,6 +73,15 @@ class Seen:
         """
         return self._asked(self.server.status)
 
+    @cached_property
+    def own_key(self) -> OwnKey:
+        """Whose key it is asked with.
+
+        Raises:
+            OpsError: it cannot be asked.
+        """
+        return OwnKey.of(self._asked(self.server.whoami))
+
     def key_use(self, machine: str) -> Mapping[str, KeyUse]:
         """What a machine saw of each key; an empty id asks any machine.
 
@@ -79,14 +90,29 @@ class Seen:
         """
         return self._asked(lambda credential: self.server.key_use(credential, machine))
 
-    def _asked(self, question: Callable[[Credential], A]) -> A:
-        how = f'export {VERIFY_KEY}="$(pulumi stack output --show-secrets uiLogin --stack {self.stack.name})"'
+    @property
+    def credential(self) -> Credential:
+        """The key to ask the server with.
+
+        Raises:
+            OpsError: there is none, or it is malformed.
+        """
         if not self.rt.environ.get(VERIFY_KEY):
-            raise OpsError(f'could not ask the server: variable "{VERIFY_KEY}" is not set. {how}')
-        credential = credential_from(self.rt)
+            raise OpsError(f'could not ask the server: variable "{VERIFY_KEY}" is not set. {self._how}')
+        return credential_from(self.rt)
+
+    @property
+    def _how(self) -> str:
+        return f'export {VERIFY_KEY}="$(pulumi stack output --show-secrets uiLogin --stack {self.stack.name})"'
+
+    def _asked(self, question: Callable[[Credential], A]) -> A:
+        how, credential = self._how, self.credential
         try:
             return question(credential)
         except PrefectUnauthorizedError as refused:
             raise OpsError(f'could not ask the server: it refuses the key "{credential.name}". {how}') from refused
         except PrefectError as error:
+            if error.status == HTTPStatus.FORBIDDEN:
+                why = f'key "{credential.name}" may not ask this, it needs an admin\'s'
+                raise OpsError(f"could not ask the server: {why}. {how}") from error
             raise OpsError(f"could not ask the server: {error.said}. Read its log.") from error

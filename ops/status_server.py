@@ -137,6 +137,14 @@ def runs(seen: Seen) -> Lines:
     yield Line(part="runs", state=state, text=f"{shown}; {behind}; in the last hour {past}", facts=facts)
 
 
+def login(seen: Seen) -> Lines:
+    """Whose key all of this is asked with."""
+    own = seen.own_key
+    state, text = own.judged(seen.rt.clock())
+    facts: dict[str, object] = {"key": own.name, "rights": own.rights, "expires": own.expires}
+    yield Line(part="login", state=state, text=text, facts=facts)
+
+
 def keys(seen: Seen) -> Lines:
     """A line for each key: its last use, added up over the machines, which count for themselves."""
     try:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from clients.endpoints import World
+from components.alert_messages import automation_name, message_of, trial_message
 from ops.stack_settings import config_of, draft_of, flags_from
+
+if TYPE_CHECKING:
+    from settings.server_groups import AlertSettings
 
 _ADVICE = 'See "pulumi stack ls", and docs/toolchain.md for a shell in which it works.'
 
@@ -20,6 +25,8 @@ class StatedStack:
         domain: name of one's own; empty without one.
         reach: `machine` when only the server's own machines reach it.
         monitor_url: what Better Stack polls, empty when it does not.
+        channels: kind of each alert channel, by name.
+        alerts: names of the automations that the stack keeps on the server.
         connected: false when the orchestrator is detached on purpose.
     """
 
@@ -39,6 +46,8 @@ class StatedStack:
     domain: str
     reach: str
     monitor_url: str
+    channels: Mapping[str, str]
+    alerts: tuple[str, ...]
 
     @classmethod
     def named(cls, name: str) -> Self:
@@ -53,11 +62,12 @@ class StatedStack:
             OrchestratorSettings,
             UptimeSettings,
         )
+        from settings.server_groups import AlertSettings  # noqa: PLC0415 - as above
 
         draft = draft_of(name, config_of(name, _ADVICE))
         flags = flags_from(draft)
         orchestrator, uptime = draft.get(OrchestratorSettings), draft.get(UptimeSettings)
-        server_url = flags.get("server_url", "")
+        server_url, alerts = flags.get("server_url", ""), draft.get(AlertSettings)
         return cls(
             name=name,
             world=World(flags["endpoints"]),
@@ -75,4 +85,15 @@ class StatedStack:
             domain=flags.get("domain", ""),
             reach=flags.get("reach", ""),
             monitor_url=f"{server_url}{uptime.path}" if server_url and uptime.enabled else "",
+            channels={channel: stated.kind for channel, stated in alerts.channels.items()},
+            alerts=tuple(_alerts(alerts, name.rpartition("/")[2])),
         )
+
+
+def _alerts(alerts: AlertSettings, stack: str) -> Iterator[str]:
+    """Yield the names of the automations that the stack keeps."""
+    for channel, stated in alerts.channels.items():
+        minutes = {"stuck_minutes": alerts.stuck_minutes, "silent_minutes": alerts.silent_minutes}
+        messages = [message_of(heard, ui_url="", **minutes) for heard in stated.hears]
+        messages += [trial_message("", channel, stack)] if alerts.test else []
+        yield from (automation_name(channel, message.title, stack) for message in messages)

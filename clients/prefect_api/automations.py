@@ -12,6 +12,7 @@ from clients.transport import Call
 from clients.wire import Wire
 
 _ROUTE = "/automations/"
+_PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,21 @@ class Automations:
         body = {"automations": {"name": {"any_": [name]}}, "limit": 50}
         call = Call(method="POST", path=f"{_ROUTE}filter", json=body, idempotent=True, reads=True)
         return self.wire.read(f'look for automation "{name}"', call, many)
+
+    def all(self) -> list[Found]:
+        """Return every automation of the server, people's own as well.
+
+        Raises:
+            PrefectApiError: the API does not say.
+        """
+        found: list[Found] = []
+        while True:
+            body = {"limit": _PAGE, "offset": len(found)}
+            call = Call(method="POST", path=f"{_ROUTE}filter", json=body, idempotent=True, reads=True)
+            page = self.wire.read("list the automations", call, many)
+            found += page
+            if len(page) < _PAGE:
+                return found
 
     def get(self, id_: str, name: str) -> Found:
         """Return one automation.

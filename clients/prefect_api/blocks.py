@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +33,16 @@ class Blocks:
             return self.wire.read(doing, Call(method="GET", path=path, params=_SECRETS), one)
         except PrefectApiNotFoundError:
             return None
+
+    def named(self, names: Sequence[str]) -> set[str]:
+        """Return which of these names a document has, without reading any value.
+
+        Raises:
+            PrefectApiError: the API does not say.
+        """
+        body = {"block_documents": {"name": {"any_": list(names)}}}
+        call = Call(method="POST", path="/block_documents/filter", json=body, idempotent=True, reads=True)
+        return {str(each.get("name")) for each in self.wire.read("list the notification blocks", call, many)}
 
     def get(self, id_: str, name: str) -> Found:
         """Return a document with its values.

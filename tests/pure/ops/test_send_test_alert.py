@@ -17,7 +17,7 @@ from tests.support.scripted_http import FakeClock, ScriptedSession, answer
 
 JSON = {"Content-Type": "application/json"}
 NAME = "ops: test message (dev)"
-ARGS = argparse.Namespace(api_url="https://p.test/api", automation=NAME, resource="prefect-fly-0.ops", timeout=600)
+ARGS = argparse.Namespace(api_url="https://p.test/api", automation=NAME, resource="prefect-fly-0.ops", timeout=60)
 FOUND = answer(200, [{"id": "a1", "name": NAME}], JSON)
 ACCEPTED = answer(204)
 

@@ -75,7 +75,7 @@ def test_a_new_name_is_waited_for_and_then_fails_with_the_app(monkeypatch: pytes
         server_url="http://127.0.0.1:4200",
         server_app="captionacc-prefect",
         accepted_keys="",
-        timeout=600,
+        timeout=60,
         reach="direct",
     )
     began = clock.now

@@ -46,6 +46,7 @@ class Deployed:
     url: str = ""
     status: dict[str, Any] = field(default_factory=lambda: {"prefect": "3.8.8", "database": DATABASE, "pool": POOL})
     keys: dict[str, Any] = field(default_factory=lambda: {"admin": use(), "orchestrator": use()})
+    who: dict[str, Any] = field(default_factory=lambda: {"name": "verify", "rights": "admin", "expires": None})
     ready: int = 200
     environ: dict[str, str] = field(default_factory=lambda: {"PREFECT_FLY_VERIFY_KEY": f"verify:{CREDENTIAL.key}"})
     settings: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +59,9 @@ class Deployed:
             return self.ready, {}
         if authorization != CREDENTIAL.basic():
             return 401, {}
-        return {"/gate/status": (200, self.status), "/gate/keys": (200, {"keys": self.keys})}.get(path, (404, {}))
+        keys = (200, {"keys": self.keys}) if self.who["rights"] == "admin" else (403, {})
+        pages = {"/gate/status": (200, self.status), "/gate/keys": keys, "/gate/whoami": (200, self.who)}
+        return pages.get(path, (404, {}))
 
     def config(self, stack: str, _advice: str) -> dict[str, dict[str, Any]]:
         """What `pulumi config --json` would say."""
@@ -126,7 +129,7 @@ def test_a_good_stack_is_one_screen_and_code_0(deployed: Deployed) -> None:
     assert (code, err) == (0, "")
     lines = dict(line.strip().split("  ", 1) for line in out.splitlines() if line.startswith("  "))
     assert {name.strip() for name in lines} == {
-        *("server", "machine", "database", "runs", "key admin", "key orchestrator"),
+        *("server", "machine", "database", "runs", "login", "key admin", "key orchestrator"),
         *("orchestrator", "redeploy", "monitor", "cost"),
     }
     assert "all is well" in out.splitlines()[0]
@@ -217,7 +220,7 @@ def test_what_cannot_be_asked_says_why_and_hides_nothing_else(deployed: Deployed
     assert f"{deployed.url} ready in" in out
     assert 'its Prefect is "healthy"' in out
     assert "could not be asked, for the reason of machine" in out
-    assert "look at machine, database, runs, keys, orchestrator, redeploy, monitor, cost above" in err
+    assert "look at machine, database, runs, login, keys, orchestrator, redeploy, monitor, cost above" in err
     deployed.environ = {"GITHUB_TOKEN": "ghp_canary", "PREFECT_FLY_VERIFY_KEY": "verify:canary-too"}
     _, out, err = deployed.look()
     assert 'it refuses the key "verify"' in out
@@ -232,6 +235,16 @@ def test_an_image_older_than_the_question_is_no_riddle(deployed: Deployed) -> No
         'could not ask the server: /gate/status answered HTTP 200 without "prefect"'
     )
     assert parts["key admin"]["state"] == "ok"
+
+
+def test_a_viewers_key_sees_what_it_may(deployed: Deployed) -> None:
+    """It says whose key it is and what it may not; only the keys' use is left unasked."""
+    deployed.who = {"name": "anna", "rights": "viewer", "expires": None}
+    parts = deployed.parts()
+    assert (parts["login"]["state"], parts["login"]["rights"]) == ("note", "viewer")
+    assert 'asked as "anna" with viewer rights' in parts["login"]["text"]
+    assert parts["keys"]["text"].startswith('could not ask the server: key "verify" may not ask this')
+    assert {name for name, part in parts.items() if part["state"] == "unknown"} == {"keys"}
 
 
 def test_a_stack_on_prefect_cloud_has_no_server_of_ours(deployed: Deployed) -> None:
