@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import runpy
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 from pulumi import automation
+from pulumi.automation._stack import StackInitMode
 
 import toolchain
 from settings.groups import SECRETS
@@ -22,6 +29,16 @@ STACK = "sandbox"
 PASSPHRASE = "correct horse"
 
 
+class _Stack(automation.Stack):
+    """A stack that is not asked for its outputs and its history after each update: both are commands of their own."""
+
+    def outputs(self) -> automation.OutputMap:
+        return {}
+
+    def info(self, *_: object) -> automation.UpdateSummary:
+        return automation.UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
+
+
 @dataclass
 class Engine:
     """One stack in `folder`, whose program is the checkout's own.
@@ -29,11 +46,14 @@ class Engine:
     Attributes:
         folder: holds the project file, the stack file and the backend.
         addresses: what points the program at a sandbox (addresses and tokens).
+        inline: the program runs in the test's process, which spares starting Python and importing everything for each
+            operation: for tests that look at what the engine does, and not at how the program starts or ends.
         output: everything that the engine printed so far.
     """
 
     folder: Path
     addresses: Mapping[str, str]
+    inline: bool = False
     output: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -41,20 +61,14 @@ class Engine:
         project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
         project["main"] = str(ROOT)
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
-        cli = toolchain.ensure()
         self._variables = {
             **toolchain.pulumi_env(),
             **self.addresses,
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         }
-        self._stack = automation.create_or_select_stack(
-            STACK,
-            work_dir=str(self.folder),
-            opts=automation.LocalWorkspaceOptions(
-                env_vars=self._variables, pulumi_command=automation.PulumiCommand(root=str(cli.parent.parent))
-            ),
-        )
+        workspace = automation.LocalWorkspace(str(self.folder), env_vars=self._variables, pulumi_command=_command())
+        self._stack = _Stack(STACK, workspace, StackInitMode.CREATE_OR_SELECT)
 
     def set(self, config: Mapping[str, Any]) -> None:
         """Set configuration; keys that hold secrets are encrypted, groups are replaced whole."""
@@ -77,19 +91,13 @@ class Engine:
         for key, value in changes.items():
             self._variables[key] = value  # the workspace holds this very dictionary
 
-    def up(self, **options: Any) -> dict[str, int]:
+    def up(self, *, inline: bool | None = None, **options: Any) -> dict[str, int]:
         """Run `up` and return how many resources were created, updated, …; unchanged ones are left out."""
-        result = self._stack.up(on_output=self._keep, **options)
-        return {kind: count for kind, count in (result.summary.resource_changes or {}).items() if kind != "same"}
+        return self._run(self._stack.up, inline, options)
 
-    def preview(self, **options: Any) -> dict[str, int]:
+    def preview(self, *, inline: bool | None = None, **options: Any) -> dict[str, int]:
         """Run `preview` and return what it would change; unchanged ones are left out."""
-        result = self._stack.preview(on_output=self._keep, **options)
-        return {
-            str(kind): count
-            for kind, count in result.change_summary.items()
-            if str(kind) not in {"same", "OpType.SAME"}
-        }
+        return self._run(self._stack.preview, inline, options)
 
     def destroy(self, **options: Any) -> None:
         """Run `destroy`, after a refresh as the README says."""
@@ -110,7 +118,7 @@ class Engine:
 
     def outputs(self) -> dict[str, Any]:
         """Outputs, secrets in clear."""
-        return {key: output.value for key, output in self._stack.outputs().items()}
+        return {key: output.value for key, output in automation.Stack.outputs(self._stack).items()}
 
     def state(self) -> str:
         """The state file as it lies on disk."""
@@ -129,5 +137,40 @@ class Engine:
         """Forget the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _run(self, operation: Callable[..., Any], inline: bool | None, options: dict[str, Any]) -> dict[str, int]:
+        changes: dict[automation.OpType, int] = {}
+        also = options.pop("on_event", None)
+
+        def take(event: automation.EngineEvent) -> None:
+            if event.summary_event:
+                changes.update(event.summary_event.resource_changes)
+            if also:
+                also(event)
+
+        options = {"on_output": self._keep, **options, "on_event": take}
+        if self.inline if inline is None else inline:
+            with _here(self._variables):
+                operation(program=_program, **options)
+        else:
+            operation(**options)
+        counts = {automation.OpType(kind).value: count for kind, count in changes.items()}
+        return {kind: count for kind, count in counts.items() if kind != automation.OpType.SAME.value}
+
     def _keep(self, text: str) -> None:
         self.output.append(text if text.endswith("\n") else f"{text}\n")
+
+
+@functools.cache
+def _command() -> automation.PulumiCommand:
+    return automation.PulumiCommand(root=str(toolchain.ensure().parent.parent))
+
+
+def _program() -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+
+@contextmanager
+def _here(variables: Mapping[str, str]) -> Iterator[None]:
+    """This process has the variables of the program's; it is no main program, so it may set no signal's handler."""
+    with mock.patch.dict(os.environ, variables), mock.patch.object(signal, "signal"):
+        yield

@@ -74,7 +74,7 @@ class Deployment:
         """Run `up`, which must fail without a traceback, and return what the engine printed."""
         seen = len(self.engine.text())
         with pytest.raises(automation.CommandError):
-            self.engine.up()
+            self.engine.up(inline=False)
         text = self.engine.text()[seen:]
         assert "Traceback" not in text
         return text
@@ -98,6 +98,6 @@ class Deployment:
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
     with stub_world(tmp_path / "sandbox") as sandbox:
-        made = Deployment(sandbox, Engine(tmp_path / "stack", sandbox.env()))
+        made = Deployment(sandbox, Engine(tmp_path / "stack", sandbox.env(), inline=True))
         made.configure()
         yield made

@@ -15,7 +15,7 @@ def test_a_missing_setting_is_named_before_anything_is_made(deployment: Deployme
     """A required setting that is missing fails the preview with its key and how to set it."""
     deployment.configure(fly={"org": None})
     with pytest.raises(automation.CommandError, match=r"fly\.org: it is required") as caught:
-        deployment.engine.preview()
+        deployment.engine.preview(inline=False)
     assert "Traceback" not in str(caught.value)
 
 
