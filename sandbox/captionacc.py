@@ -31,7 +31,7 @@ _OWN_SECRETS: dict[str, str | None] = {
 _CHECK = {"interval": "5s", "timeout": "5s", "grace_period": "5s", "path": "/health"}
 _RELEASE = "fly_release_version"
 """Metadata by which flyctl knows a machine's release, and with it which secrets have been deployed."""
-_DEPLOY_SECONDS = 120.0
+_DEPLOY_SECONDS = 300.0
 
 
 def fill_github(state: GitHubState) -> None:

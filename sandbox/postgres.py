@@ -27,7 +27,7 @@ __all__ = ["PostgresError", "PostgresServer", "Tls"]
 
 Tls = Literal["required", "optional", "off"]
 
-_START_SECONDS = 60.0
+_START_SECONDS = 300.0
 _SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "120",

@@ -29,7 +29,7 @@ from sandbox.world import DriverName, Options, World
 T = TypeVar("T")
 
 _START_SECONDS = 300.0
-_STOP_SECONDS = 60.0
+_STOP_SECONDS = 300.0
 SERVICES = ("fly", "github", "betterstack", "cloud")
 
 
@@ -117,7 +117,7 @@ class Sandbox:
         """Go back to the first world."""
         self.run(self.world.reset())
 
-    def run(self, work: Coroutine[Any, Any, T], seconds: float = 120.0) -> T:
+    def run(self, work: Coroutine[Any, Any, T], seconds: float = 600.0) -> T:
         """Run a coroutine on the sandbox's event loop and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 

@@ -33,7 +33,7 @@ from toolchain.base_image import ensure_base
 
 DriverName = Literal["emulated", "process", "container"]
 
-_HEALTHY_SECONDS = 90.0
+_HEALTHY_SECONDS = 300.0
 
 
 class WorldError(RuntimeError):

@@ -27,7 +27,7 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 REQUIRED_VARIABLE = "PREFECT_FLY_REQUIRE_DOCKER"
 """Set by CI where an engine can be had: a container test then fails without one instead of being skipped."""
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _STOP_SECONDS = 60.0
 _INSTALL_SECONDS = 600.0
 _BRIDGED: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ import bcrypt
 from toolchain import gobuild, pins
 from toolchain.errors import BuildFailedError
 
-_START_SECONDS = 20.0
+_START_SECONDS = 120.0
 _LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
 
 

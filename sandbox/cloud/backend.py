@@ -14,7 +14,7 @@ import aiohttp
 from sandbox.core.child import bound_to_parent
 from sandbox.core.ports import free_port
 
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 _STOP_SECONDS = 6.0
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ")
 

@@ -12,13 +12,14 @@ from textwrap import dedent
 from typing import Any
 
 import toolchain
+from tests.support.inline import language_host
+from tests.support.waiting import PATIENCE
 from toolchain.places import VENV
 
 _PROJECT = """\
 name: contract
 runtime: {{name: python, options: {{toolchain: pip, virtualenv: {venv}}}}}
 """
-_TIMEOUT = 120
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class CliStack:
         """Run the CLI and wait for it."""
         with self.start(*arguments) as process:
             try:
-                text, _ = process.communicate(timeout=_TIMEOUT)
+                text, _ = process.communicate(timeout=PATIENCE)
             finally:
                 process.kill()
         assert expect is None or process.returncode == expect, text
@@ -81,12 +82,14 @@ class CliStack:
         )
 
     def up(self, *arguments: str, expect: int = 0) -> str:
-        """Run `up` without its preview and give what it printed."""
-        return self.cli("up", "--yes", "--skip-preview", *arguments, expect=expect).text
+        """Run `up` without its preview, with the program in this process, and give what it printed."""
+        with language_host(self.folder, self.variables) as host:
+            return self.cli("up", "--yes", "--skip-preview", *host, *arguments, expect=expect).text
 
     def preview(self, *arguments: str, expect: int = 0) -> str:
-        """Run `preview` and give what it printed."""
-        return self.cli("preview", *arguments, expect=expect).text
+        """Run `preview`, with the program in this process, and give what it printed."""
+        with language_host(self.folder, self.variables) as host:
+            return self.cli("preview", *host, *arguments, expect=expect).text
 
     def destroy(self, *arguments: str, expect: int = 0) -> str:
         """Run `destroy` without its preview and give what it printed."""

@@ -5,17 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import os
-import runpy
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import yaml
 from pulumi import automation
@@ -23,6 +19,7 @@ from pulumi.automation._stack import StackInitMode
 
 import toolchain
 from settings.groups import SECRETS
+from tests.support.inline import program, surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "sandbox"
@@ -149,8 +146,8 @@ class Engine:
 
         options = {"on_output": self._keep, **options, "on_event": take}
         if self.inline if inline is None else inline:
-            with _here(self._variables):
-                operation(program=_program, **options)
+            with surroundings(self._variables):
+                operation(program=program(ROOT), **options)
         else:
             operation(**options)
         counts = {automation.OpType(kind).value: count for kind, count in changes.items()}
@@ -163,14 +160,3 @@ class Engine:
 @functools.cache
 def _command() -> automation.PulumiCommand:
     return automation.PulumiCommand(root=str(toolchain.ensure().parent.parent))
-
-
-def _program() -> None:
-    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
-
-
-@contextmanager
-def _here(variables: Mapping[str, str]) -> Iterator[None]:
-    """This process has the variables of the program's; it is no main program, so it may set no signal's handler."""
-    with mock.patch.dict(os.environ, variables), mock.patch.object(signal, "signal"):
-        yield

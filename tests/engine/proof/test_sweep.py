@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,9 @@ from sandbox import captionacc
 
 pytestmark = [pytest.mark.engine]
 
+# Three tests compare with the same one.
+clean_of = functools.cache(clean_run)
+
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Stage]:
@@ -25,7 +29,7 @@ def made(tmp_path: Path) -> Iterator[Stage]:
 @pytest.mark.parametrize(("operation", "count"), [("up", 3), ("destroy", 2)])
 def test_some_faults_leave_nothing_wrong(operation: str, count: int) -> None:
     """Cases chosen by a fixed seed: the operation goes through in the end, and everything holds."""
-    clean = clean_run(operation)
+    clean = clean_of(operation)
     for case in chosen(cases(operation, clean), count, seed=3):
         outcome = run_case(case, clean)
         assert not outcome.violations, outcome
@@ -33,7 +37,7 @@ def test_some_faults_leave_nothing_wrong(operation: str, count: int) -> None:
 
 def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_refresh() -> None:
     """A garbled success of its write loses the secret unseen; `up --refresh` writes it."""
-    clean = clean_run("up")
+    clean = clean_of("up")
     case = next(case for case in cases("up", clean) if case.believed and case.route.method == "PUT")
     outcome = run_case(case, clean)
     assert outcome.hits == 1
@@ -42,7 +46,7 @@ def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_re
 
 def test_a_world_that_ends_otherwise_is_a_violation() -> None:
     """The control of the comparison: a clean run that knew another end."""
-    clean = clean_run("up")
+    clean = clean_of("up")
     other = Clean(routes=clean.routes, signature={**clean.signature, "github": ["SOMETHING_ELSE"]})
     (case,) = chosen(cases("up", clean), 1, seed=3)
     (violation,) = run_case(case, other).violations

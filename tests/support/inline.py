@@ -1,0 +1,81 @@
+"""A program in the test's own process: nothing is started and imported for it, which is most of what a small one costs.
+
+For tests that look at what the engine and its plugins do, and not at how a program starts or ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import runpy
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import grpc
+from pulumi.automation import _server, _stack
+from pulumi.runtime.proto import language_pb2_grpc
+
+
+class _LanguageServer(_server.LanguageServer):
+    """Closes the loop that Pulumi's own leaves open when a task of the program failed."""
+
+    def __init__(self, program: Callable[[], object]) -> None:
+        super().__init__(self._noting_its_loop)
+        self._program = program
+        self._loops: list[asyncio.AbstractEventLoop] = []
+
+    def Run(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in Pulumi's protocol
+        try:
+            return super().Run(request, context)  # type: ignore[no-untyped-call]
+        finally:
+            for loop in self._loops:
+                _close(loop)
+
+    def _noting_its_loop(self) -> None:
+        self._loops.append(asyncio.get_running_loop())
+        self._program()
+
+
+def program(folder: Path) -> Callable[[], object]:
+    """Return the function that runs a folder's `__main__.py`, as the language host does."""
+    return lambda: runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
+
+
+@contextmanager
+def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
+    """Make this process one for a program: its variables, and no handler of a signal, which only a main program has."""
+    with (
+        mock.patch.dict(os.environ, variables),
+        mock.patch.object(signal, "signal"),
+        mock.patch.object(_stack, "LanguageServer", _LanguageServer),
+    ):
+        yield
+
+
+@contextmanager
+def language_host(folder: Path, variables: Mapping[str, str]) -> Iterator[list[str]]:
+    """Serve a folder's program while the block runs; yield the CLI's flags that use it."""
+    server = grpc.server(ThreadPoolExecutor(4))
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(_LanguageServer(program(folder)), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with surroundings(variables):
+            yield [f"--client=127.0.0.1:{port}", "--exec-kind=auto.inline"]
+    finally:
+        server.stop(None).wait()
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    if loop.is_closed():
+        return
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()
