@@ -5,6 +5,7 @@ Without this a run that a time limit ends has said nothing of what failed.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from collections.abc import Generator
@@ -28,6 +29,7 @@ settings.load_profile("repeatable")
 _LONGEST_FIRST = ("engine", "image", "contract", "sandbox", "pure")
 _TESTS = Path(__file__).parent
 
+_LOOP = asyncio.new_event_loop()
 _running: set[str] = set()
 _failed: list[str] = []
 
@@ -42,6 +44,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the rings with the longest tests first, so that no worker is left alone with one at the end."""
     items.sort(key=_ring)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Give each test the same event loop to find, which Pulumi takes for granted.
+
+    asyncio.run() takes it away, and one that is dropped unclosed is a warning in some later test.
+    """
+    asyncio.set_event_loop(_LOOP)
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

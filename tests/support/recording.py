@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import hashlib
@@ -194,7 +193,6 @@ def _run(config: str, stack_name: str) -> Program:
 
 def _record(config: Mapping[str, str], stack_name: str) -> _Recorder:
     recorder = _Recorder()
-    _have_a_loop()
     interrupt = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:
         # The one look at an API that the program itself takes; tests/engine/program/test_github.py is about it.
@@ -216,11 +214,3 @@ def _record(config: Mapping[str, str], stack_name: str) -> _Recorder:
         finally:
             signal.signal(signal.SIGINT, interrupt)
     return recorder
-
-
-def _have_a_loop() -> None:
-    """Give this thread an event loop, which Pulumi takes for granted and an earlier test's asyncio.run() took away."""
-    try:
-        asyncio.get_event_loop_policy().get_event_loop()
-    except RuntimeError:
-        asyncio.set_event_loop(asyncio.new_event_loop())
