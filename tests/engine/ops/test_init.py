@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pty
 import subprocess
@@ -9,11 +11,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
 
 import toolchain
+from ops import __main__ as ops
 from sandbox import captionacc
 from sandbox.images import process_image_reference
 from sandbox.testing import Sandbox
@@ -66,17 +70,16 @@ class Desk:
         ]
 
     def run(self, *flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run it without a terminal."""
-        return subprocess.run(
-            [*self.argv, *flags],
-            cwd=self.folder,
-            env=self.environment | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
+        """Run it without a terminal, here, so that coverage sees it."""
+        written, said = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.folder),
+            mock.patch.dict(os.environ, self.environment | variables),
+            contextlib.redirect_stdout(written),
+            contextlib.redirect_stderr(said),
+        ):
+            code = ops.main([*self.argv[3:], *flags])
+        return subprocess.CompletedProcess(self.argv, code, written.getvalue(), said.getvalue())
 
     def typed(self, *answers: str) -> tuple[int, str]:
         """Run it in a terminal, answer one prompt after the other, and return its exit code and all that was shown."""
