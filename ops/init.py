@@ -26,7 +26,10 @@ _NAMESPACE = "prefect-fly"
 _NAME = matching(r"[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", "give a name of small letters, digits and hyphens")
 _STACK = matching(r"[A-Za-z0-9_.-]{1,100}", "give letters, digits, hyphens, underscores and periods")
 _REPOSITORY = matching(r"[^/\s]+/[^/\s]+", "give owner/name")
-_NO_INPUT = "none"
+_NONE = "none"
+_YES_OR_NO = matching("yes|no", "answer yes or no")
+# The rule itself is the program's, which looks at all answers in the end.
+_DOMAIN = matching(r"none|[a-z0-9.-]+\.[a-z0-9.-]+", "give a name as prefect.example.com, or none")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--url-template", default="", help="public address of the server, {app} in it; Fly's own without"
     )
     parser.add_argument("--region", help="Fly region of the server")
+    parser.add_argument("--domain", help="a name of one's own for the server; none: Fly's own")
+    parser.add_argument("--private", choices=("yes", "no"), help="no public address, inside the organization only")
     parser.add_argument("--image", default="", help="an image built elsewhere, by digest, instead of building one")
     parser.add_argument("--repository", help="owner/name")
     parser.add_argument("--workflow", help="the workflow's file name")
@@ -104,20 +109,35 @@ def _settings(questions: Questions, args: argparse.Namespace, rt: Runtime) -> di
     )
     region = questions.answer("region", "its region", default=regions[0] if regions else "ewr")
     owner, github = _github(questions, rt)
-    template = {"urlTemplate": args.url_template} if args.url_template else {}
-    watched = args.uptime == "yes" or (args.uptime is None and bool(rt.environ.get(BETTER_STACK_TOKEN)))
+    address = _address(questions, args)
+    reachable = "private" not in address
+    watched = args.uptime == "yes" or (args.uptime is None and reachable and bool(rt.environ.get(BETTER_STACK_TOKEN)))
     if not watched:
-        rt.progress.say(f"no monitor: {BETTER_STACK_TOKEN} is not set, or --uptime no was given")
+        why = f"the server is private, {BETTER_STACK_TOKEN} is not set, or --uptime no was given"
+        rt.progress.say(f"no monitor: {why}")
     return {
         "github:owner": owner,
         f"{_NAMESPACE}:endpoints": rt.world.value,
-        f"{_NAMESPACE}:fly": {"org": org, "region": region, "app": server, **template},
+        f"{_NAMESPACE}:fly": {"org": org, "region": region, "app": server, **address},
         f"{_NAMESPACE}:orchestrator": {"app": orchestrator, "healthUrl": health},
         f"{_NAMESPACE}:github": github,
         **({f"{_NAMESPACE}:image": {"reference": args.image}} if args.image else {}),
         **({} if watched else {f"{_NAMESPACE}:uptime": {"enabled": False}}),
         **({"github:baseUrl": rt.environ["GITHUB_BASE_URL"]} if rt.environ.get("GITHUB_BASE_URL") else {}),
     }
+
+
+def _address(questions: Questions, args: argparse.Namespace) -> dict[str, object]:
+    """Ask how people reach the server; a name needs a public address (docs/domain.md, docs/private.md)."""
+    template: dict[str, object] = {"urlTemplate": args.url_template} if args.url_template else {}
+    private = questions.answer(
+        "private", "reached inside the organization's network alone (yes or no)", default="no", check=_YES_OR_NO
+    )
+    if private == "yes" and not args.domain:
+        return template | {"private": True}
+    domain = questions.answer("domain", "a name of your own for it; none for Fly's", default=_NONE, check=_DOMAIN)
+    stated = {} if domain == _NONE else {"domain": domain}
+    return template | stated | ({"private": True} if private == "yes" else {})
 
 
 def _github(questions: Questions, rt: Runtime) -> tuple[str, dict[str, object]]:
@@ -139,7 +159,7 @@ def _github(questions: Questions, rt: Runtime) -> tuple[str, dict[str, object]]:
     )
     owner, _, name = full.partition("/")
     settings: dict[str, object] = {"repository": name, "workflow": workflow}
-    return owner, settings if nonce == _NO_INPUT else settings | {"workflowInputs": {nonce: NONCE}}
+    return owner, settings if nonce == _NONE else settings | {"workflowInputs": {nonce: NONCE}}
 
 
 def _database(questions: Questions, rt: Runtime) -> str:

@@ -137,7 +137,20 @@ def test_in_a_terminal(desk: Desk) -> None:
     """Wrong answers are asked again, defaults are taken with Enter, and the database's address is not shown."""
     health = f"{desk.sandbox.edge_url(captionacc.ORCHESTRATOR)}/health"
     code, shown = desk.typed(
-        *("no-such-app", "1", health, "Not A Name", captionacc.SERVER, "", "", ""),
+        *(
+            "no-such-app",
+            "1",
+            health,
+            "Not A Name",
+            captionacc.SERVER,
+            "",
+            "",
+            "",
+            "maybe",
+            "",
+            "prefect",
+            "",
+        ),
         *("postgresql://prefect:pw@127.0.0.1:6543/postgres", DATABASE),
     )
     assert code == 0, shown
@@ -147,6 +160,7 @@ def test_in_a_terminal(desk: Desk) -> None:
     assert PASSWORD not in shown
     config = yaml.safe_load(desk.file.read_text())["config"]
     assert config["prefect-fly:orchestrator"] == {"app": captionacc.ORCHESTRATOR, "healthUrl": health}
+    assert not {"domain", "private"} & config["prefect-fly:fly"].keys()
     assert config["prefect-fly:github"]["workflowInputs"] == {"nonce": "{nonce}"}
     assert set(config["prefect-fly:databaseUrl"]) == {"secure"}
 
