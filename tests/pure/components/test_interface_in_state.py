@@ -21,7 +21,7 @@ from pulumi.dynamic.dynamic import serialize_provider
 import providers
 from clients import names
 from components import type_tokens
-from ops.__main__ import VERBS
+from ops.__main__ import VERBS, module_of
 from tests.support.recording import run_program
 from tests.support.stack_config import flat_config
 
@@ -175,7 +175,7 @@ CLOUD = {
 
 def flags_of(verb: str) -> set[str]:
     parser = argparse.ArgumentParser()
-    VERBS[verb].add_arguments(parser)
+    module_of(verb).add_arguments(parser)
     return {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
 
 
