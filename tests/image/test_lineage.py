@@ -32,6 +32,14 @@ EDGES = {(RAW, CLEAN), (RULES, CLEAN), (CLEAN, WORDS)}
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
+# Where a list of related resources should stand, or an id in one.
+WRONG = (
+    "null", "{}", "7", '"x"', "[7, null, [], {}]", '[{"prefect.resource.role": "asset"}]',
+    '[{"prefect.resource.role": ["asset"], "prefect.resource.id": {}}]',
+    '[{"prefect.resource.role": "flow-run", "prefect.resource.id": 9, "prefect.resource.name": "moose"}]',
+)  # fmt: skip
+
+
 def test_a_real_flows_lineage(server: Program, postgres: PostgresServer) -> None:
     """Assets, edges, outcomes, runs and words of real flows; they stay when Prefect has thrown the events away."""
     environ = server.client_environment(
@@ -108,14 +116,16 @@ class Events:
         key: str,
         *upstream: str,
         ago: timedelta = timedelta(),
+        written: timedelta | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        """Add one event."""
+        """Add one event that occurred some time ago and was written then, or at another time."""
         related = [{"prefect.resource.id": each, "prefect.resource.role": "asset"} for each in upstream]
         await self.connection.execute(
-            "INSERT INTO prefect.events (occurred, event, resource_id, resource, related, payload, received, recorded) "
-            "VALUES ($1, $2, $3, $4, $5, '{}', now(), now())",
+            "INSERT INTO prefect.events (occurred, event, resource_id, resource, related, payload, received, recorded, "
+            "updated) VALUES ($1, $2, $3, $4, $5, '{}', now(), now(), $6)",
             NOW - ago, event, key, json.dumps({"prefect.resource.id": key, **(labels or {})}), json.dumps(related),
+            NOW - (ago if written is None else written),
         )  # fmt: skip
 
     async def count(self, table: str) -> int:
@@ -160,7 +170,7 @@ def test_what_was_there_before_is_taken_over(with_events: Callable[..., None]) -
 
 
 def test_an_event_that_comes_late_is_not_lost(with_events: Callable[..., None]) -> None:
-    """An event of half an hour or three days ago is taken when it is time to look so far, and changes no state."""
+    """What occurred days ago is taken in the next round; what a wrong clock says was written days ago, within a day."""
 
     async def what(events: Events) -> None:
         filler = events.filler()
@@ -168,16 +178,17 @@ def test_an_event_that_comes_late_is_not_lost(with_events: Callable[..., None]) 
         filler._clock = lambda: clock[0]
         await events.add(SUCCEEDED, "s3://a")
         assert await filler.round() == 1
-        await events.add(FAILED, "s3://a", ago=timedelta(minutes=30))
-        await events.add(FAILED, "s3://a", "s3://b", ago=timedelta(days=3))
+        await events.add(FAILED, "s3://a", ago=timedelta(minutes=30), written=timedelta(seconds=9))
+        await events.add(FAILED, "s3://a", "s3://b", ago=timedelta(days=3), written=timedelta())
+        await events.add(FAILED, "s3://a", "s3://c", ago=timedelta(days=2))
         clock[0] = 5
+        assert await filler.round() == 2
+        clock[0] = 86_300
         assert await filler.round() == 0
-        clock[0] = 65
-        assert await filler.round() == 1
-        clock[0] = 3605
+        clock[0] = 86_500
         assert await filler.round() == 1
         assert await events.connection.fetchval("SELECT last_succeeded FROM prefect_fly.asset WHERE key = 's3://a'")
-        assert await events.count("asset_edge") == 1
+        assert await events.count("asset_edge") == 2
 
     with_events(what)
 
@@ -237,9 +248,17 @@ def test_strange_events_stop_nothing(with_events: Callable[..., None]) -> None:
         await events.add(SUCCEEDED, "s3://many", *(f"s3://{n}/{'x' * 200}" for n in range(2000)))
         await events.add(SUCCEEDED, "s3://itself", "s3://itself")
         await events.add(SUCCEEDED, "s3://good", "s3://b", labels={"prefect.asset.owners": "[["})
-        await events.connection.execute("UPDATE prefect.events SET related = '7' WHERE resource_id = ''")
-        assert await events.filler().round() == 3
+        for number, related in enumerate(WRONG):
+            await events.add(FAILED, f"s3://wrong/{number}", "s3://c", ago=timedelta(seconds=1))
+            await events.connection.execute(
+                "UPDATE prefect.events SET related = $1 WHERE resource_id = $2", related, f"s3://wrong/{number}"
+            )
+        assert await events.filler().round() == 3 + len(WRONG)
         assert await events.count("asset_edge") == 2
+        rows = await events.connection.fetch(
+            "SELECT flow_run_id, flow_run, flow_id FROM prefect_fly.asset_run WHERE flow_run IS NOT NULL"
+        )
+        assert [tuple(row) for row in rows] == [(None, "moose", None)]
 
     with_events(what)
 

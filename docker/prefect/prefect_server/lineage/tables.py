@@ -50,29 +50,116 @@ CREATE INDEX asset_run_asset_occurred ON {own}.asset_run (asset, occurred);
 """
 
 # Only one process fills at a time, so that a later run never gets a smaller id than one that was already read.
-LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('prefect-fly lineage'), hashtext($1))"
-
-# By an index of Prefect's in its order, so that it ends at the limit. What is too large is left behind in the database:
-# a small machine would have to hold a whole batch of it.
-NEW_RUNS = """
-SELECT id, event, occurred, resource::text,
-    CASE WHEN length(related::text) <= 131072 THEN related::text END AS related,
-    CASE WHEN length(payload::text) BETWEEN 3 AND 16384 THEN payload::text END AS payload
-FROM {prefect}.events AS e
-WHERE event = $1 AND (occurred, id) > ($2, $3)
-    AND NOT EXISTS (SELECT FROM {own}.asset_run AS r WHERE r.event_id = e.id)
-ORDER BY occurred, id
-LIMIT $4
+# The planner takes what the parts of TAKE_RUNS give for a row or two, and would go through one for each row of another;
+# and a table that was empty when its keys' check was planned would be gone through for each row, too.
+LOCK = """
+SELECT pg_try_advisory_xact_lock(hashtext('prefect-fly lineage'), hashtext($1)),
+    set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'off', true),
+    set_config('jit', 'off', true)
 """
-# An upstream asset that nobody here makes is described only where it is referenced.
+
+# Everything happens in the database: an event costs this process nothing, and a small machine never holds a batch.
+# `mark` is the column by which it is looked, `updated` for what is new, `occurred` for all there is. Joined to an empty
+# text, the kind of event cannot lead the planner to the index of its own, which holds all of a week. Where a subquery
+# stands for one value it is one look into an index, whatever the statistics say.
+#
+# What an event holds cannot make this fail: what is no list, no text or no id is left out.
+_ID = "'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'"
+TAKE_RUNS = """
+WITH seen AS MATERIALIZED (
+    SELECT id, {mark} AS mark, event, occurred, resource_id AS key, related, payload FROM {prefect}.events
+    WHERE {mark} >= $1 AND ({mark}, id) > ($1, $2) AND (event || '') IN ($3, $4)
+    ORDER BY {mark}, id LIMIT $5
+), fresh AS MATERIALIZED (
+    SELECT id, key, occurred, event = $3 AS succeeded,
+        CASE WHEN length(payload::text) BETWEEN 3 AND 16384 THEN payload END AS metadata,
+        CASE WHEN jsonb_typeof(related) <> 'array' THEN '[]' WHEN jsonb_array_length(related) > 1000 THEN '[]'
+            ELSE related END AS related
+    FROM seen WHERE (SELECT r.id FROM {own}.asset_run AS r WHERE r.event_id = seen.id) IS NULL
+        AND octet_length(key) BETWEEN 1 AND 2000
+), party AS MATERIALIZED (
+    SELECT f.id, r->>'prefect.resource.role' AS role, r->>'prefect.resource.id' AS name,
+        left(r->>'prefect.resource.name', 4000) AS label
+    FROM fresh AS f, jsonb_array_elements(f.related) AS r
+), source AS MATERIALIZED (
+    SELECT id, name AS key FROM party WHERE role = 'asset' AND octet_length(name) BETWEEN 1 AND 2000
+), parties AS (
+    SELECT id, max(ARRAY[name, label]) FILTER (WHERE role = 'flow-run') AS flow_run,
+        max(ARRAY[name, label]) FILTER (WHERE role = 'flow') AS flow,
+        max(ARRAY[name, label]) FILTER (WHERE role = 'task-run') AS task_run,
+        max(ARRAY[name, label]) FILTER (WHERE role = 'deployment') AS deployment,
+        max(left(name, 4000)) FILTER (WHERE role = 'asset-materialized-by') AS made_by
+    FROM party GROUP BY id
+), wanted AS MATERIALIZED (
+    SELECT key, min(occurred) AS first_at FROM (
+        SELECT key, occurred FROM fresh UNION ALL SELECT s.key, occurred FROM source AS s JOIN fresh USING (id)
+    ) AS each GROUP BY key
+), newest AS MATERIALIZED (
+    SELECT DISTINCT ON (key) key, occurred, succeeded FROM fresh ORDER BY key, occurred DESC
+), known AS MATERIALIZED (
+    SELECT key, first_at, (SELECT a.id FROM {own}.asset AS a WHERE a.key = wanted.key) AS id FROM wanted
+), made AS (
+    INSERT INTO {own}.asset (key, first_at, last_at, last_succeeded)
+    SELECT key, first_at, occurred, succeeded FROM known LEFT JOIN newest USING (key) WHERE id IS NULL ORDER BY key
+    RETURNING id, key
+), place AS MATERIALIZED (
+    SELECT id, key FROM known WHERE id IS NOT NULL UNION ALL SELECT id, key FROM made
+), pair AS MATERIALIZED (
+    SELECT DISTINCT s.id, p.id AS upstream FROM source AS s JOIN place AS p USING (key)
+), added AS (
+    INSERT INTO {own}.asset_run (
+        event_id, asset, occurred, succeeded, upstream, flow_run_id, flow_run, flow_id, flow, task_run_id, task_run,
+        deployment_id, deployment, made_by, metadata
+    )
+    SELECT f.id, p.id, occurred, succeeded, coalesce(u.upstream, '{}'),
+        substring(flow_run[1] FROM {id})::uuid, flow_run[2], substring(flow[1] FROM {id})::uuid, flow[2],
+        substring(task_run[1] FROM {id})::uuid, task_run[2], substring(deployment[1] FROM {id})::uuid, deployment[2],
+        made_by, metadata
+    FROM fresh AS f JOIN place AS p USING (key) LEFT JOIN parties ON parties.id = f.id
+    LEFT JOIN (SELECT id, array_agg(upstream ORDER BY upstream) AS upstream FROM pair GROUP BY id) AS u ON u.id = f.id
+    ORDER BY occurred, f.id
+    ON CONFLICT (event_id) DO NOTHING
+    RETURNING 1
+), edge AS (
+    SELECT p.id AS downstream, pair.upstream, max(occurred) AS last_at
+    FROM pair JOIN fresh USING (id) JOIN place AS p USING (key) GROUP BY 1, 2
+), edges AS (
+    INSERT INTO {own}.asset_edge (downstream, upstream, last_at)
+    -- Exact to the hour: it says whether an edge is still used, and is not worth a write with each run.
+    SELECT * FROM edge AS e WHERE coalesce((
+        SELECT k.last_at < e.last_at - interval '1 hour' FROM {own}.asset_edge AS k
+        WHERE k.downstream = e.downstream AND k.upstream = e.upstream
+    ), true) ORDER BY downstream, upstream
+    ON CONFLICT (downstream, upstream) DO UPDATE SET last_at = excluded.last_at
+    WHERE asset_edge.last_at < excluded.last_at
+), states AS (
+    UPDATE {own}.asset AS a SET last_at = n.occurred, last_succeeded = n.succeeded
+    FROM newest AS n JOIN known USING (key)
+    WHERE a.id = known.id AND (a.last_at IS NULL OR a.last_at <= n.occurred)
+)
+SELECT (SELECT count(*) FROM added) AS added, count(*) AS seen, max(mark) AS mark,
+    (SELECT id FROM seen ORDER BY mark DESC, id DESC LIMIT 1) AS id
+FROM seen
+""".replace("{id}", _ID)
+# Only where it says something new: flows say the same with each run. Upstream assets that nobody here makes are
+# described where they are referenced.
 NEW_DESCRIPTIONS = """
-SELECT DISTINCT ON (resource_id) id, event, occurred, resource::text, NULL AS related, NULL AS payload
-FROM {prefect}.events AS e
-WHERE event = $1 AND occurred > $2 AND octet_length(resource_id) BETWEEN 1 AND 2000 AND resource ?| ARRAY[
+SELECT occurred, resource::text FROM {prefect}.events AS e
+WHERE {mark} >= $1 AND (event || '') = ANY ($2) AND octet_length(resource_id) BETWEEN 1 AND 2000
+    AND resource ?| ARRAY[
         'prefect.resource.name', 'prefect.asset.description', 'prefect.asset.url', 'prefect.asset.owners']
-    AND NOT EXISTS (SELECT FROM {own}.asset AS a WHERE a.key = e.resource_id AND a.described_at >= e.occurred)
-ORDER BY resource_id, occurred DESC
-LIMIT $3
+    AND NOT EXISTS (
+        SELECT FROM {own}.asset AS a WHERE a.key = e.resource_id AND (
+            a.described_at >= e.occurred OR (
+                a.name = coalesce(left(resource->>'prefect.resource.name', 4000), a.name, '')
+                AND coalesce(a.description, '')
+                    = coalesce(left(resource->>'prefect.asset.description', 4000), a.description, '')
+                AND coalesce(a.url, '') = coalesce(left(resource->>'prefect.asset.url', 4000), a.url, '')
+                AND coalesce(a.owners::text, '') = coalesce(resource->>'prefect.asset.owners', a.owners::text, '')
+            )
+        )
+    )
+ORDER BY occurred LIMIT $3
 """
 ADD_ASSETS = """
 INSERT INTO {own}.asset (key, first_at)
@@ -80,40 +167,6 @@ SELECT key, at FROM jsonb_to_recordset($1::text::jsonb) AS seen (key text, at ti
 WHERE NOT EXISTS (SELECT FROM {own}.asset AS known WHERE known.key = seen.key)
 ORDER BY key
 ON CONFLICT DO NOTHING
-"""
-# One statement: runs that were there already add nothing to the edges and to the assets either.
-ADD_RUNS = """
-WITH given AS (
-    SELECT * FROM jsonb_to_recordset($1::text::jsonb) AS g (
-        event_id uuid, key text, occurred timestamptz, succeeded boolean, upstream text[], flow_run_id uuid,
-        flow_run text, flow_id uuid, flow text, task_run_id uuid, task_run text, deployment_id uuid, deployment text,
-        made_by text, metadata text
-    )
-), added AS (
-    INSERT INTO {own}.asset_run (
-        event_id, asset, occurred, succeeded, upstream, flow_run_id, flow_run, flow_id, flow, task_run_id, task_run,
-        deployment_id, deployment, made_by, metadata
-    )
-    SELECT event_id, a.id, occurred, succeeded,
-        ARRAY(SELECT u.id FROM {own}.asset AS u WHERE u.key = ANY (g.upstream) ORDER BY u.id),
-        flow_run_id, flow_run, flow_id, flow, task_run_id, task_run, deployment_id, deployment, made_by,
-        metadata::jsonb
-    FROM given AS g JOIN {own}.asset AS a USING (key)
-    ORDER BY occurred, event_id
-    ON CONFLICT (event_id) DO NOTHING
-    RETURNING asset, occurred, succeeded, upstream
-), edges AS (
-    INSERT INTO {own}.asset_edge (downstream, upstream, last_at)
-    SELECT asset, u, max(occurred) FROM added, unnest(upstream) AS u GROUP BY asset, u ORDER BY asset, u
-    -- Exact to the hour: it says whether an edge is still used, and is not worth a write with each run.
-    ON CONFLICT (downstream, upstream) DO UPDATE SET last_at = excluded.last_at
-    WHERE asset_edge.last_at < excluded.last_at - interval '1 hour'
-), newest AS (
-    UPDATE {own}.asset AS a SET last_at = n.occurred, last_succeeded = n.succeeded
-    FROM (SELECT DISTINCT ON (asset) * FROM added ORDER BY asset, occurred DESC) AS n
-    WHERE a.id = n.asset AND (a.last_at IS NULL OR a.last_at <= n.occurred)
-)
-SELECT count(*) FROM added
 """
 DESCRIBE = """
 UPDATE {own}.asset AS a SET
