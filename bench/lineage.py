@@ -70,7 +70,8 @@ async def main(number, every):
             resource = {"prefect.resource.id": f"s3://bench/{n % 500}", "prefect.resource.name": f"asset {n % 500}"}
             event = "prefect.asset.materialization.succeeded"
             if n % every:
-                event, resource = "prefect.task-run.Completed", {"prefect.resource.id": f"prefect.task-run.{uuid.uuid4()}"}
+                event = "prefect.task-run.Completed"
+                resource = {"prefect.resource.id": f"prefect.task-run.{uuid.uuid4()}"}
             await client.emit(Event(event=event, resource=resource, related=related(n), payload={"rows": n}))
 
 asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
@@ -254,7 +255,7 @@ def taking_over(program: Program, postgres: PostgresServer, url: str) -> dict[st
         for every, found in mixtures.items():
             found.append(taking(program, postgres, every))
     program.stop()
-    argv = [prefect_python(), "-c", FILL, url, str(FILLINGS)]
+    argv = [str(prefect_python()), "-c", FILL, url, str(FILLINGS)]
     done = subprocess.run(argv, cwd=SOURCE, env=program.environ, capture_output=True, text=True, check=True)
     filled, again, idle = json.loads(done.stdout)
     ours = filled + LOOKS_MORE * again

@@ -1,7 +1,8 @@
 // Says in Prefect's UI what a login may not do. The gate puts this script into the UI's page (rights_script.py).
 //
 // It asks /gate/whoami with the credential that the UI has stored, shows one line at the bottom to everybody who is no
-// admin, and the gate's own sentence when a request was refused (403). It changes no request and no answer.
+// admin, and the gate's own sentence when a request was refused (403). It changes no request and no answer. To everybody
+// who is logged in it shows the page /lineage as one more item of the UI's menu.
 (() => {
   "use strict";
 
@@ -105,14 +106,52 @@
     setTimeout(() => mine.remove(), TOAST_MS);
   }
 
+  // The item after which ours stands, in both UIs.
+  const LAST_ITEM = 'a[href$="/concurrency-limits"]';
+  const OURS = 'a[href="/lineage"]';
+  let known = false;
+  let looking = false;
+
+  function link() {
+    looking = false;
+    const last = document.querySelector(LAST_ITEM);
+    const there = document.querySelector(OURS);
+    if (!known) there?.closest("[data-prefect-fly]")?.remove();
+    if (!known || there || !last) return;
+    const before = last.closest("li") ?? last;
+    const made = before.cloneNode(true);
+    const anchor = made.matches("a") ? made : made.querySelector("a");
+    made.setAttribute("data-prefect-fly", "lineage");
+    anchor.setAttribute("href", "/lineage");
+    anchor.removeAttribute("aria-current");
+    for (const each of [anchor, ...anchor.querySelectorAll("*")]) {
+      if (each.hasAttribute("data-active")) each.setAttribute("data-active", "false");
+      each.removeAttribute("data-status");
+      each.classList.remove("active", "router-link-active", "router-link-exact-active", "p-context-nav-item--active");
+    }
+    (anchor.querySelector("span") ?? anchor).textContent = "Lineage";
+    before.after(made);
+  }
+
+  // The UI draws its menu late, and anew.
+  new MutationObserver(() => {
+    if (!looking) setTimeout(link, 50);
+    looking = true;
+  }).observe(document, { childList: true, subtree: true });
+
   async function look() {
     const credential = localStorage.getItem(STORED);
     if (credential === asked) return;
     asked = credential;
     bar?.remove();
+    known = false;
+    link();
     if (!credential) return;
     const reply = await plainFetch("/gate/whoami", { headers: { Authorization: `Basic ${credential}` } });
-    if (reply.ok && localStorage.getItem(STORED) === credential) show(await reply.json());
+    if (!reply.ok || localStorage.getItem(STORED) !== credential) return;
+    known = true;
+    link();
+    show(await reply.json());
   }
 
   // The gate's sentence names the route as well, for those who write programs.
