@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ci.errors import CiError
+from clients import shapes
 from clients.silence import NoAnswerError
 from clients.transport import Api, Call, Reply, Transport
 
@@ -51,10 +53,12 @@ class Repository:
         Raises:
             CiError: GitHub refused.
         """
-        comments = self._pages(f"/issues/{number}/comments")
-        own = [entry["id"] for entry in comments if entry["user"]["type"] == _BOT and entry["body"].startswith(marked)]
-        if own:
-            return self._write("PATCH", f"/issues/comments/{own[0]}", {"body": text}, f"comment on #{number}")
+        path = f"/issues/{number}/comments"
+        for entry in self._pages(path):
+            if _by_bot(entry) and str(entry.get("body")).startswith(marked):
+                with _reading(path):
+                    own = shapes.number(entry)
+                return self._write("PATCH", f"/issues/comments/{own}", {"body": text}, f"comment on #{number}")
         return self.comment(number, text)
 
     def comment(self, number: int, text: str) -> str:
@@ -72,8 +76,9 @@ class Repository:
             CiError: GitHub refused.
         """
         for entry in self._pages("/issues", {"state": "open"}):
-            if entry["title"] == title and entry["user"]["type"] == _BOT and "pull_request" not in entry:
-                return int(entry["number"])
+            if entry.get("title") == title and _by_bot(entry) and "pull_request" not in entry:
+                with _reading("/issues"):
+                    return shapes.number(entry, "number")
         return None
 
     def new_issue(self, title: str, text: str) -> str:
@@ -98,22 +103,24 @@ class Repository:
         Raises:
             CiError: GitHub refused.
         """
-        found = self._send(
-            Call(method="GET", path=self._path(f"/actions/workflows/{workflow}/runs"), params={"per_page": 20}),
-            f'read the runs of workflow "{workflow}"',
-        )
-        runs = (found.json() or {}).get("workflow_runs", [])
-        return any(run["status"] in {"in_progress", "queued", "pending"} for run in runs)
+        what = f'the runs of workflow "{workflow}"'
+        path = self._path(f"/actions/workflows/{workflow}/runs")
+        found = self._send(Call(method="GET", path=path, params={"per_page": 20}), f"read {what}")
+        with _reading(what):
+            runs = shapes.listed(shapes.decoded(found.body), "workflow_runs")
+        return any(run.get("status") in {"in_progress", "queued", "pending"} for run in runs)
 
     def _write(self, method: str, path: str, body: object, what: str) -> str:
         reply = self._send(Call(method=method, path=self._path(path), json=body), f"write {what}")
-        return str((reply.json() or {}).get("html_url") or "")
+        return str(shapes.record(reply.json()).get("html_url") or "")
 
     def _pages(self, path: str, params: Mapping[str, str | int] | None = None) -> Iterator[dict[str, Any]]:
         page, size = 1, 100
         while True:
             asked = {**(params or {}), "per_page": size, "page": page}
-            found = self._send(Call(method="GET", path=self._path(path), params=asked), f"read {path}").json() or []
+            reply = self._send(Call(method="GET", path=self._path(path), params=asked), f"read {path}")
+            with _reading(path):
+                found = shapes.whole_list(shapes.decoded(reply.body))
             yield from found
             if len(found) < size:
                 return
@@ -130,8 +137,27 @@ class Repository:
             raise CiError(f"could not {what}: {host} gave no answer ({silence}). Run the job again.") from silence
         if reply.ok:
             return reply
-        said = (reply.json() or {}).get("message", "no reason given")
+        said = shapes.record(reply.json()).get("message", "no reason given")
         raise CiError(
             f"could not {what}: {said} (HTTP {reply.status}, request id {reply.request_id or 'unknown'}). "
             "Look at the job's permissions in its workflow."
         )
+
+
+def _by_bot(entry: Mapping[str, Any]) -> bool:
+    return shapes.record(entry.get("user")).get("type") == _BOT
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turn a reply that GitHub is not known to give, for example a proxy's page, into an error.
+
+    Raises:
+        CiError: what the block read was such a reply.
+    """
+    try:
+        yield
+    except shapes.ShapeError as wrong:
+        raise CiError(
+            f"could not read {what}: GitHub did not answer what was asked, {wrong}. Run the job again."
+        ) from None

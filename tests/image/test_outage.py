@@ -71,6 +71,9 @@ def test_a_flow_outlives_an_outage_of_the_database(tmp_path: Path) -> None:
             assert (refused.status_code, refused.headers["Prefect-Maintenance"]) == (503, "true")
             assert requests.get(f"{program.api_url}/ready", timeout=600).status_code == 503
             until(lambda: failed_answers(program) >= 3, lambda: "the flow meets the outage")
+            # The log has a line of it, and no traceback of a request.
+            assert "the database does not answer (" in program.log
+            assert "Exception in ASGI application" not in program.log
             assert client.poll() is None, (tmp_path / "client.log").read_text()
             postgres.start()
             until(lambda: requests.get(f"{program.api_url}/ready", timeout=600).ok, lambda: "ready again")

@@ -8,6 +8,9 @@ that do not know the header five times.
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,6 +20,8 @@ from prefect.server.api import server  # type: ignore[import-not-found,unused-ig
 from prefect_server.gate import SelfCheckError
 
 _JUDGE, _HANDLER = "is_client_retryable_exception", "custom_internal_exception_handler"
+QUIET_SECONDS = 60.0
+_LINE = "the database does not answer (%s): requests get 503 until it does"
 _HEADERS = {"Prefect-Maintenance": "true", "Retry-After": "5"}
 
 # Shut down, starting up, too many connections, connection lost: Postgres' classes 57, 53 and 08.
@@ -46,8 +51,38 @@ def answer_maintenance() -> None:
             reply.headers.update(_HEADERS)
         return reply
 
-    setattr(server, _JUDGE, lambda error: judge(error) or is_outage(error))
+    def passes(error: Exception) -> bool:
+        return judge(error) or is_outage(error)
+
+    setattr(server, _JUDGE, passes)
     setattr(server, _HANDLER, handle)
+    # Starlette raises again what was answered, and uvicorn writes a traceback of it: one for each request.
+    logging.getLogger("uvicorn.error").addFilter(OutageFilter(passes))
+
+
+class OutageFilter(logging.Filter):
+    """Writes one line a minute instead of a traceback for each request that was answered with 503.
+
+    Args:
+        passes: tells whether an error was answered so.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, passes: Callable[[Exception], bool], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._passes, self._clock = passes, clock
+        self._again = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record may be written, shortened where it is about such an error."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, Exception) or not self._passes(error):
+            return True
+        if self._clock() < self._again:
+            return False
+        self._again = self._clock() + QUIET_SECONDS
+        record.msg, record.args, record.exc_info, record.exc_text = _LINE, (type(error).__name__,), None, None
+        return True
 
 
 def is_outage(error: Exception) -> bool:

@@ -94,3 +94,26 @@ def test_outside_of_a_workflow_nothing_is_written() -> None:
     """Without what GitHub sets for a step, the sentence names what is missing."""
     with pytest.raises(CiError, match="GITHUB_WORKFLOW_TOKEN not set"):
         Repository.from_environment({"GITHUB_REPOSITORY": "a/b"})
+
+
+@pytest.mark.parametrize("body", [None, {"message": "x"}, ["x"], [{"title": "Drift", "user": {"type": "Bot"}}]])
+def test_a_reply_of_another_shape_is_one_sentence(github: FakeIssues, body: object) -> None:
+    """A proxy's page or half a reply ends the step with a sentence, and nothing is taken for an empty list."""
+    github.refuse = answer(200, body, {"Content-Type": "application/json"})
+    if body is None:
+        github.refuse._content = b"<html>busy</html>"
+    with pytest.raises(
+        CiError, match=r"could not read /issues: GitHub did not answer what was asked, .*\. Run the job again"
+    ):
+        github.repository().open_issue("Drift")
+    with pytest.raises(CiError, match="could not read the runs"):
+        github.repository().busy("deploy.yml")
+
+
+def test_what_says_nothing_of_its_author_is_not_the_bots(github: FakeIssues) -> None:
+    """A deleted account has no user; its issue and its comment are left alone."""
+    github.issues.append({"number": 1, "state": "open", "title": "Drift", "user": None})
+    github.comments.append({"id": 1, "issue": 7, "body": "mark old", "user": None})
+    assert github.repository().open_issue("Drift") is None
+    github.repository().put_comment(7, "mark new", marked="mark")
+    assert [each["body"] for each in github.comments] == ["mark old", "mark new"]
