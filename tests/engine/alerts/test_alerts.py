@@ -15,7 +15,7 @@ from clients.fly import FlyClient
 from clients.transport import no_progress
 from sandbox import captionacc
 from sandbox.testing import Sandbox, running_sandbox
-from tests.engine.program.test_canaries import command_lines, leaks
+from tests.engine.program.test_canaries import leaks, processes
 from tests.support.engine import Engine
 from tests.support.prefect_server import plain_environment, run_client
 from tests.support.receiver import Receiver, receiving
@@ -187,15 +187,15 @@ def test_prefect_cloud_is_told_the_same(tmp_path: Path) -> None:
             "prefect-fly:alertAddresses": json.dumps({"ops": receiver.url}),
         }
         engine.set({**config, **OBJECTS, **cloud})
-        with command_lines() as seen:
+        with processes() as seen:
             engine.up()
         receiver.wait_for(test_of)
         assert engine.preview(expect_no_changes=True, refresh=True) == {}
         secrets = {"key": sandbox.cloud.workspace.key, "address": SECRET}
-        assert any("-m ops send-test-alert" in line for line in seen)
+        assert any("-m ops send-test-alert" in line for line in seen.lines)
         kept = [path.read_text(errors="replace") for path in (tmp_path / "stack").rglob("*") if path.is_file()]
         journal = (tmp_path / "sandbox" / "journal.jsonl").read_text()
-        assert leaks("\n".join([engine.text(), journal, *seen, *kept]), secrets) == set()
+        assert leaks("\n".join([engine.text(), journal, *seen.lines, *kept]), secrets) == set()
         api = Api(sandbox.cloud.api_url, sandbox.cloud.workspace.key)
         assert len(api.automations()) == 5
         engine.destroy()
