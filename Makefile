@@ -31,7 +31,7 @@ prove-real: setup ## Fly's contract tests against the API that CONTRACT_FLY_* na
 	@: "$${CONTRACT_FLY_MACHINES_URL:?docs/unproven.md says what to set}" "$${CONTRACT_FLY_TOKEN:?an org token}" "$${CONTRACT_FLY_ORG:?the slug of an organization}"
 	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m pytest -v tests/contract/fly
 
-sweep: setup ## a fault at each call of each operation; hours, resumed where it was ended (docs/proof.md)
+sweep: setup ## a fault or crash at each call of each operation; hours, resumed where it was ended (docs/proof.md)
 	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m proof
 
 check: setup ## lint, format, types, house rules, workflows

@@ -37,10 +37,24 @@ def _deployed(**groups: object) -> Callable[[Stage], None]:
     return prepare
 
 
+def _deployed_then(mode: str, *, before: str = "self-hosted") -> Callable[[Stage], None]:
+    """Return what deploys the usual stack in one mode and then states another."""
+
+    def prepare(stage: Stage) -> None:
+        if before != "self-hosted":
+            stage.set_mode(before)
+        stage.engine.up()
+        stage.set_mode(mode)
+
+    return prepare
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "up": Operation(prepare=lambda _stage: None, act=_up),
     "rotate": Operation(prepare=_deployed(keys={"current": 2, "accepted": [1, 2]}), act=_up),
     "resize": Operation(prepare=_deployed(vm={"memoryMb": 512}), act=_up),
     "detach": Operation(prepare=_deployed(orchestrator={"connected": False}), act=_up),
+    "to cloud": Operation(prepare=_deployed_then("cloud"), act=_up),
+    "back": Operation(prepare=_deployed_then("self-hosted", before="cloud"), act=_up),
     "destroy": Operation(prepare=_deployed(), act=lambda stage: stage.engine.destroy(), leaves=False),
 }

@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from proof.faults import FAULTS, GARBLED
+from proof.crashes import CRASHES, HELD, crashing
+from proof.faults import FAULTS, GARBLED, WITH_EFFECT
 from proof.operations import OPERATIONS
 from proof.routes import Route, occurrences
 from proof.stage import Stage, stage
@@ -102,7 +103,8 @@ def cases(operation: str, clean: Clean) -> list[Case]:
         Case(operation=operation, route=route, after=after, fault=fault)
         for route, count in sorted(clean.routes.items())
         for after in sorted({0, count - 1})
-        for fault in FAULTS
+        for fault in (*FAULTS, *CRASHES)
+        if route.method != "GET" or fault not in WITH_EFFECT
     ]
     # Where the state goes as well, nothing is left that a refresh could compare: docs/proof.md says what to look at.
     return [case for case in every if OPERATIONS[operation].leaves or not case.believed]
@@ -119,10 +121,13 @@ def run_case(case: Case, clean: Clean) -> Outcome:
     operation = OPERATIONS[case.operation]
     with _prepared(case.operation) as made:
         faults = made.sandbox.faults(case.route.service)
-        fault = faults.add(case.route.method, case.route.pattern, skip=case.after, **FAULTS[case.fault])
-        with made.watched():
-            survived = made.survives(lambda: operation.act(made))
+        settings = FAULTS.get(case.fault, HELD)
+        fault = faults.add(case.route.method, case.route.pattern, skip=case.after, **settings)
+        with made.watched(), crashing(made, fault, crash := CRASHES.get(case.fault)):
+            survived = made.survives(lambda: operation.act(made), mute=crash is not None)
             faults.clear()
+            if crash is not None and crash.locks and not survived:
+                made.engine.cancel()
             if not survived and not made.survives(lambda: operation.act(made)):
                 made.said.append(f"the run without the fault failed: {_last_error(made)}")
             if case.believed and not made.survives(lambda: made.engine.up(refresh=True)):

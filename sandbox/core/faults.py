@@ -27,8 +27,11 @@ class Fault:
         headers: headers of that answer.
         reset: cut the connection before the call has had an effect.
         drop_answer: let the call have its effect, then cut the connection instead of answering.
+        hold: let the call have its effect, then keep the caller waiting for so many seconds of the sandbox clock, or
+            until the fault is removed.
         switch: name of a special behaviour that the service itself looks for (see sandbox/FIDELITY.md).
         hits: how many calls it has hit so far.
+        caller: the port that the last of them came from.
     """
 
     method: str = "*"
@@ -41,8 +44,10 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     reset: bool = False
     drop_answer: bool = False
+    hold: float = 0.0
     switch: str | None = None
     hits: int = 0
+    caller: int | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -111,6 +116,11 @@ class Faults:
                 if fault.switch == switch and fault.matches("*", subject) and fault.take():
                     return fault
         return None
+
+    def live(self, fault: Fault) -> bool:
+        """Tell whether a fault was not removed yet."""
+        with self._lock:
+            return any(each is fault for each in self._faults)
 
     def clear(self) -> None:
         """Remove all faults."""

@@ -7,6 +7,7 @@ relies on it must not mistake the sandbox's ignorance for the API's answer.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import socket
@@ -21,6 +22,7 @@ from sandbox.core.core import Core
 from sandbox.core.faults import Fault
 from sandbox.core.ports import port_candidates
 
+_LOOK_EVERY_SECONDS = 0.05
 _DROPPED = web.RequestKey("dropped", bool)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -117,6 +119,7 @@ class Service:
         fault = self.faults.take(request.method, request.path)
         if fault is None:
             return await handler(request)
+        fault.caller = request.get_extra_info("peername")[1]
         if fault.delay:
             await self.clock.sleep(fault.delay)
         if fault.reset:
@@ -124,7 +127,13 @@ class Service:
         if fault.status is not None:
             return _scripted_answer(fault)
         response = await handler(request)
+        await self._hold(fault)
         return _cut(request) if fault.drop_answer else response
+
+    async def _hold(self, fault: Fault) -> None:
+        began = self.clock.time()
+        while self.clock.time() < began + fault.hold and self.faults.live(fault):  # noqa: ASYNC110 - removed from other threads
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     @web.middleware
     async def _guard_middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -104,6 +104,10 @@ class Engine:
         """Run `refresh`."""
         self._stack.refresh(on_output=self._keep, **options)
 
+    def cancel(self) -> None:
+        """Run `cancel`, which takes away the lock that a killed run left."""
+        self._stack.cancel()
+
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put a state in place, as `pulumi stack import` does; secrets may be in clear."""
         salt = yaml.safe_load((self.folder / f"Pulumi.{STACK}.yaml").read_text(encoding="utf-8"))["encryptionsalt"]

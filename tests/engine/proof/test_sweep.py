@@ -10,6 +10,8 @@ from urllib.parse import quote
 import pytest
 from pulumi import automation
 
+from proof.crashes import CRASHES
+from proof.faults import FAULTS
 from proof.stage import Stage, stage
 from proof.sweep import Clean, cases, chosen, clean_run, run_case
 from sandbox import captionacc
@@ -26,11 +28,16 @@ def made(tmp_path: Path) -> Iterator[Stage]:
         yield running
 
 
-@pytest.mark.parametrize(("operation", "count"), [("up", 3), ("destroy", 2)])
-def test_some_faults_leave_nothing_wrong(operation: str, count: int) -> None:
+# What Pulumi's automation says when the engine was killed while it wrote its events.
+@pytest.mark.filterwarnings("ignore:Error in event stream:UserWarning")
+@pytest.mark.parametrize(("operation", "count"), [("up", 2), ("destroy", 1)])
+def test_some_faults_and_a_crash_leave_nothing_wrong(operation: str, count: int) -> None:
     """Cases chosen by a fixed seed: the operation goes through in the end, and everything holds."""
-    clean = clean_of(operation)
-    for case in chosen(cases(operation, clean), count, seed=3):
+    clean = clean_run(operation)
+    every = cases(operation, clean)
+    quick = [case for case in every if case.fault in FAULTS and not case.fault.startswith("time-out")]
+    crashes = [case for case in every if case.fault in CRASHES]
+    for case in chosen(quick, count, seed=3) + chosen(crashes, 1, seed=3):
         outcome = run_case(case, clean)
         assert not outcome.violations, outcome
 
@@ -48,7 +55,7 @@ def test_a_world_that_ends_otherwise_is_a_violation() -> None:
     """The control of the comparison: a clean run that knew another end."""
     clean = clean_of("up")
     other = Clean(routes=clean.routes, signature={**clean.signature, "github": ["SOMETHING_ELSE"]})
-    (case,) = chosen(cases("up", clean), 1, seed=3)
+    case = next(case for case in cases("up", clean) if case.fault == "429")
     (violation,) = run_case(case, other).violations
     assert violation.startswith("the end differs: github is [")
 

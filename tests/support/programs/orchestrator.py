@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Say how Prefect is."""
         said = {"stays-unhealthy": "unhealthy", "never-calls": "healthy"}.get(MODE, state) if URL else state
-        data = json.dumps({"status": "ok", "components": {"prefect": said}}).encode()
+        data = json.dumps({"status": "ok", "components": {"prefect": said}, "points_at": URL or ""}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

@@ -216,6 +216,21 @@ def test_dropped_answer_had_its_effect_and_a_reset_had_not() -> None:
     asyncio.run(with_echo(scenario))
 
 
+def test_a_held_call_had_its_effect_and_waits_until_the_fault_is_removed() -> None:
+    """A hold keeps the answer back after the effect; the fault says which port the call came from."""
+
+    async def scenario(echo: Running) -> None:
+        fault = echo.service.faults.add("POST", "/thing", hold=3600.0)
+        call = asyncio.create_task(echo.call("POST", "/thing"))
+        done, _ = await asyncio.wait({call}, timeout=0.5)
+        assert (done, echo.service.effects) == (set(), 1)
+        assert (fault.hits, fault.caller is not None) == (1, True)
+        echo.service.faults.clear()
+        assert (await call)[0] == 200
+
+    asyncio.run(with_echo(scenario))
+
+
 def test_control_calls_script_faults_advance_and_reset() -> None:
     """Faults, clock, journal and reset can be steered over HTTP without a token and leave no journal entry."""
 

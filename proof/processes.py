@@ -1,0 +1,62 @@
+"""The engine's processes, as Linux tells of them in /proc."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def below(pid: int) -> set[int]:
+    """Return a process and everything that it started."""
+    parents: dict[int, list[int]] = {}
+    for folder in _PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            parents.setdefault(_parent(folder), []).append(int(folder.name))
+    found, waiting = {pid}, [pid]
+    while waiting:
+        started = parents.get(waiting.pop(), [])
+        found.update(started)
+        waiting += started
+    return found
+
+
+def engine_in(folder: Path) -> int | None:
+    """Return the Pulumi CLI that this process has running in a folder."""
+    for pid in below(os.getpid()):
+        with suppress(OSError):
+            words = (_PROC / str(pid) / "cmdline").read_text().split("\0")
+            if Path(words[0]).name == "pulumi" and (_PROC / str(pid) / "cwd").resolve() == folder.resolve():
+                return pid
+    return None
+
+
+def running(pid: int) -> bool:
+    """Tell whether it has not ended; one that only nobody has collected has."""
+    with suppress(OSError):
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def born(pid: int) -> str:
+    """Return when it started, in the kernel's ticks, which tells it from a later one of that number; else nothing."""
+    with suppress(OSError):
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
+    return ""
+
+
+def holder(port: int, among: set[int]) -> int | None:
+    """Return which of these processes has the end of a loopback connection with this local port."""
+    ends = [line.split() for line in (_PROC / "net" / "tcp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{end[9]}]" for end in ends if int(end[1].rpartition(":")[2], 16) == port}
+    for pid in among:
+        with suppress(OSError):
+            if any(str(file.readlink()) in sockets for file in (_PROC / str(pid) / "fd").iterdir()):
+                return pid
+    return None
+
+
+def _parent(folder: Path) -> int:
+    return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
