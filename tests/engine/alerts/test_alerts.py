@@ -23,6 +23,7 @@ from tests.support.stub_world import stack_config
 
 pytestmark = [pytest.mark.engine, pytest.mark.prefect]
 
+NAME = "prefect.example.com"
 SECRET = "c4nary-hook-9f2b"
 OBJECTS: dict[str, Any] = {
     "prefect-fly:variables": {"bucket": "captions", "sizes": [1, 2]},
@@ -116,6 +117,7 @@ def test_a_server_tells_people_what_the_stack_says(tmp_path: Path) -> None:
         _hears_of_a_real_failure(tmp_path, receiver, url, login)
         _drift_is_put_back(engine, api, receiver)
         _another_address_is_proved_and_no_more(engine, receiver)
+        _a_name_of_ones_own_changes_links_alone(sandbox, engine, api, config)
         assert api.call("GET", "/variables/name/sizes")["value"] == [1, 2]
         assert api.call("GET", "/work_pools/local")["concurrency_limit"] == 3
         assert api.call("GET", "/v2/concurrency_limits/db")["limit"] == 2
@@ -166,6 +168,20 @@ def _another_address_is_proved_and_no_more(engine: Engine, receiver: Receiver) -
     engine.up()
     receiver.wait_for(lambda _message: receiver.paths[-1].endswith("-2"))
     assert len([message for message in receiver.messages if test_of(message)]) == seen + 1
+
+
+def _a_name_of_ones_own_changes_links_alone(sandbox: Sandbox, engine: Engine, api: Api, config: dict[str, Any]) -> None:
+    """The objects are the same ones as before; what they say leads to the new address."""
+    before, own = api.automations(), sandbox.edge_url(NAME)
+    sandbox.fly.state.set_dns(NAME, "CNAME", [f"{captionacc.SERVER}.fly.dev"])
+    named = {"domain": NAME, "domainUrlTemplate": own, "useDomain": True}
+    engine.set({"prefect-fly:fly": config["prefect-fly:fly"] | named})
+    engine.up()
+    after = api.automations()
+    assert {name: each["id"] for name, each in after.items()} == {name: each["id"] for name, each in before.items()}
+    (action,) = after["ops: flow run failed (sandbox)"]["actions"]
+    assert f"\n{own}/runs/flow-run/" in action["body"]
+    assert engine.preview(expect_no_changes=True) == {}
 
 
 def test_prefect_cloud_is_told_the_same(tmp_path: Path) -> None:
