@@ -57,6 +57,7 @@ VERBS_AND_FLAGS = {
     "init": {
         *("--endpoints", "--org", "--orchestrator-app", "--health-url", "--server-app", "--url-template", "--region"),
         *("--image", "--repository", "--workflow", "--nonce-input", "--uptime", "--secrets-provider"),
+        *("--domain", "--private"),
     },
     "doctor": {
         *("--endpoints", "--stack", "--org", "--orchestrator-app", "--health-url"),
