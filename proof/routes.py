@@ -12,6 +12,7 @@ from typing import Any
 _VARIABLE = re.compile(
     r"(?<=/)("
     r"[0-9a-f]{14}"  # a machine
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a workspace of Prefect Cloud and what is in it
     r"|\d+"  # a run, a monitor
     r"|\d+\.\d+\.\d+\.\d+|[0-9a-f]+:[0-9a-f:]+"  # an address
     r")(?=/|$)"

@@ -18,6 +18,10 @@ def call(path: str, method: str = "GET") -> dict[str, object]:
         ("/repos/captionacc/captionacc/actions/runs/1005", "/repos/captionacc/captionacc/actions/runs/{id}"),
         ("/v1/apps/shop/ip_assignments/66.241.125.7", "/v1/apps/shop/ip_assignments/{id}"),
         ("/v1/apps/shop/ip_assignments/2a09:8280:1::d4bb:3609:5039", "/v1/apps/shop/ip_assignments/{id}"),
+        (
+            "/api/accounts/e9755795-0f3b-4002-a6bd-fca20251337b/workspaces/05b17455-2b06-4918-9e57-50ca8c9c73f3/flows/",
+            "/api/accounts/{id}/workspaces/{id}/flows/",
+        ),
         ("/v1/apps/shop-2/secrets", "/v1/apps/shop-2/secrets"),
     ],
 )
