@@ -8,7 +8,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast test-plugins prove-real sweep check check-monitoring audit demo demo-rollback demo-stop
+.PHONY: help setup test test-fast test-plugins prove-real sweep check check-monitoring audit bench demo demo-rollback demo-stop
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ check-monitoring: ## the alert rules and their tests, with promtool, which is bu
 
 audit: ## known vulnerabilities of the locked packages, by pip-audit, which asks pypi.org (docs/unproven.md)
 	@$(PYTHON) -m toolchain.audit
+
+bench: setup ## what the commands cost, as ratios, into docs/bench.md (ends a demo that runs)
+	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m bench.commands
 
 demo: setup ## deploy a real Prefect server into the sandbox and show what came of it
 	@$(VENV_PYTHON) -m sandbox.demo up

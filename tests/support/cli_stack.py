@@ -37,15 +37,17 @@ class CliStack:
     Attributes:
         folder: where the program runs, and so what relative paths in it mean.
         variables: what the engine and its plugins see besides the usual environment.
+        environment: the usual one, the engine's own variables included.
     """
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         (self.folder / "backend").mkdir(parents=True)
         (self.folder / "Pulumi.yaml").write_text(_PROJECT.format(venv=VENV))
-        self._environment = {
+        self.environment = {
             **os.environ,
             **toolchain.pulumi_env(),
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
@@ -74,7 +76,7 @@ class CliStack:
         return subprocess.Popen(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.folder,
-            env={**self._environment, **self.variables},
+            env={**self.environment, **self.variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -46,25 +46,27 @@ class Engine:
         inline: the program runs in the test's process, which spares starting Python and importing everything for each
             operation: for tests that look at what the engine does, and not at how the program starts or ends.
         output: everything that the engine printed so far.
+        variables: what the engine sees, `addresses` included.
     """
 
     folder: Path
     addresses: Mapping[str, str]
     inline: bool = False
     output: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         (self.folder / "backend").mkdir(parents=True, exist_ok=True)
         project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
         project["main"] = str(ROOT)
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
-        self._variables = {
+        self.variables = {
             **toolchain.pulumi_env(),
             **self.addresses,
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         }
-        workspace = automation.LocalWorkspace(str(self.folder), env_vars=self._variables, pulumi_command=_command())
+        workspace = automation.LocalWorkspace(str(self.folder), env_vars=self.variables, pulumi_command=_command())
         self._stack = _Stack(STACK, workspace, StackInitMode.CREATE_OR_SELECT)
 
     def set(self, config: Mapping[str, Any]) -> None:
@@ -86,7 +88,7 @@ class Engine:
     def environment(self, **changes: str) -> None:
         """Change variables that the engine and its plugins see from now on."""
         for key, value in changes.items():
-            self._variables[key] = value  # the workspace holds this very dictionary
+            self.variables[key] = value  # the workspace holds this very dictionary
 
     def up(self, *, inline: bool | None = None, **options: Any) -> dict[str, int]:
         """Run `up` and return how many resources were created, updated, …; unchanged ones are left out."""
@@ -115,7 +117,7 @@ class Engine:
         file = self.folder / "older-state.json"
         file.write_text(json.dumps({**state, "deployment": {**state["deployment"], **secrets}}), encoding="utf-8")
         argv = [str(toolchain.ensure()), "stack", "import", "--file", str(file), "--stack", STACK]
-        subprocess.run(argv, cwd=self.folder, env={**os.environ, **self._variables}, check=True, timeout=600)
+        subprocess.run(argv, cwd=self.folder, env={**os.environ, **self.variables}, check=True, timeout=600)
 
     def outputs(self) -> dict[str, Any]:
         """Outputs, secrets in clear."""
@@ -150,7 +152,7 @@ class Engine:
 
         options = {"on_output": self._keep, **options, "on_event": take}
         if self.inline if inline is None else inline:
-            with surroundings(self._variables):
+            with surroundings(self.variables):
                 operation(program=program(ROOT), **options)
         else:
             operation(**options)
