@@ -21,29 +21,40 @@ from pulumi.automation import _server, _stack
 from pulumi.runtime.proto import language_pb2_grpc
 
 
-class _LanguageServer(_server.LanguageServer):
-    """Closes the loop that Pulumi's own leaves open when a task of the program failed."""
+class _NotedLoops:
+    """asyncio, as Pulumi's server is to see it: the event loops that it makes are noted."""
 
-    def __init__(self, program: Callable[[], object]) -> None:
-        super().__init__(self._noting_its_loop)
-        self._program = program
-        self._loops: list[asyncio.AbstractEventLoop] = []
+    def __init__(self) -> None:
+        self.made: list[asyncio.AbstractEventLoop] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        self.made.append(asyncio.new_event_loop())
+        return self.made[-1]
+
+
+class _LanguageServer(_server.LanguageServer):
+    """Closes the loop that Pulumi's own leaves open when an operation or a task of the program failed."""
 
     def Run(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in Pulumi's protocol
+        loops = _NotedLoops()
         try:
-            return super().Run(request, context)  # type: ignore[no-untyped-call]
+            with mock.patch.object(_server, "asyncio", loops):
+                return super().Run(request, context)  # type: ignore[no-untyped-call]
         finally:
-            for loop in self._loops:
+            for loop in loops.made:
                 _close(loop)
 
-    def _noting_its_loop(self) -> None:
-        self._loops.append(asyncio.get_running_loop())
-        self._program()
 
-
-def program(folder: Path) -> Callable[[], object]:
+def program(folder: Path) -> Callable[[], None]:
     """Return the function that runs a folder's `__main__.py`, as the language host does."""
-    return lambda: runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
+
+    def run() -> None:
+        runpy.run_path(str(folder / "__main__.py"), run_name="__main__")
+
+    return run
 
 
 @contextmanager
@@ -60,7 +71,8 @@ def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
 @contextmanager
 def language_host(folder: Path, variables: Mapping[str, str]) -> Iterator[list[str]]:
     """Serve a folder's program while the block runs; yield the CLI's flags that use it."""
-    server = grpc.server(ThreadPoolExecutor(4))
+    pool = ThreadPoolExecutor(4)
+    server = grpc.server(pool)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(_LanguageServer(program(folder)), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -69,13 +81,14 @@ def language_host(folder: Path, variables: Mapping[str, str]) -> Iterator[list[s
             yield [f"--client=127.0.0.1:{port}", "--exec-kind=auto.inline"]
     finally:
         server.stop(None).wait()
+        pool.shutdown()
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
     if loop.is_closed():
         return
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    if left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     loop.close()

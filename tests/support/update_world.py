@@ -195,7 +195,7 @@ def users(world: Updating) -> Iterator[dict[str, Any]]:
             assert program.stdout is not None
             assert any(line.strip() == "ready" for line in program.stdout), (world.home / "users.log").read_text()
             yield seen
-            said = program.communicate("over\n", timeout=600)[0].strip().splitlines()
+            said = program.communicate("over\n", timeout=PATIENCE)[0].strip().splitlines()
             assert program.returncode == 0, (world.home / "users.log").read_text()[-3000:]
             seen |= json.loads(said[-1])
         finally:

@@ -132,7 +132,7 @@ async def rest() -> None:
         async def over() -> bool:
             return not await client.read_flow_runs(flow_run_filter=under_way)
 
-        await until(over, 600)
+        await until(over, 120)
 
 
 async def main() -> None:
@@ -155,12 +155,12 @@ async def main() -> None:
     async def all_called() -> bool:
         return not set(sent) - set(called)
 
-    await until(all_called, 600)
+    await until(all_called, 200)
     await rest()
     for each in lasting:
         each.cancel()
         with suppress(BaseException):
-            await asyncio.wait_for(each, 600)
+            await asyncio.wait_for(each, 30)
     times = Counter(called)
     result = {
         "failed": dict(failed),
