@@ -6,13 +6,15 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from prefect_server.lineage import pages
+from prefect_server.lineage.filling import BATCH, Filler
 from prefect_server.lineage.open_lineage import dataset, event_of
 from prefect_server.lineage.reading import Description, newest, read_description
 from prefect_server.self_check import Exchange
@@ -40,6 +42,33 @@ def row(resource: object) -> dict[str, Any]:
 def test_what_is_no_asset_is_left_out(wrong: Mapping[str, Any]) -> None:
     """An event without a key that could be kept describes nothing, and nothing is raised."""
     assert read_description(wrong) is None
+
+
+class _Unreadable:
+    """A database whose every batch of descriptions is full of events that say nothing that can be read."""
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[_Unreadable]:
+        yield self
+
+    transaction = borrow
+
+    async def fetchval(self, *_arguments: object) -> bool:
+        return True
+
+    async def fetchrow(self, *_arguments: object, **_options: object) -> Mapping[str, int]:
+        return {"added": 0, "seen": 0}
+
+    async def fetch(self, *_arguments: object, **_options: object) -> list[Mapping[str, Any]]:
+        return [row([])] * BATCH
+
+    async def execute(self, *_arguments: object, **_options: object) -> None:
+        """Write nothing."""
+
+
+def test_a_batch_that_cannot_be_read_ends_the_round() -> None:
+    """Such events stay new, and would be asked for without end."""
+    assert asyncio.run(Filler(_Unreadable().borrow, schema="prefect", keep_days=30).round()) == 0
 
 
 def test_a_description_is_read() -> None:

@@ -95,11 +95,10 @@ class Filler:
         """
         now, clock = self._now(), self._clock()
         horizon = now - self._keep
-        everything = self._looked is None or clock - self._looked_at_all >= DAY
-        if self._looked is None or everything:
-            mark, since = "occurred", horizon
+        if self._looked is None or clock - self._looked_at_all >= DAY:
+            everything, mark, since = True, "occurred", horizon
         else:
-            mark, since = "updated", self._looked - OVERLAP
+            everything, mark, since = False, "updated", self._looked - OVERLAP
         added = await self._take_runs(mark, since)
         await self._take_descriptions(mark, since)
         if everything:
@@ -130,8 +129,10 @@ class Filler:
                 rows = await connection.fetch(
                     self._sql(tables.NEW_DESCRIPTIONS, mark), since, _KINDS, BATCH, timeout=STATEMENT_SECONDS
                 )
-                await self._describe(connection, newest(each for row in rows if (each := read_description(row))))
-            if len(rows) < BATCH:
+                found = newest(each for row in rows if (each := read_description(row)))
+                await self._describe(connection, found)
+            # What cannot be read stays new: a batch of nothing else would come again for ever.
+            if len(rows) < BATCH or not found:
                 return
 
     async def _describe(self, connection: Any, found: list[Description]) -> None:

@@ -8,6 +8,14 @@ Indexes are few, because each is written with every run.
 
 from __future__ import annotations
 
+from prefect_server.lineage.reading import LONGEST_KEY_BYTES, LONGEST_TEXT
+
+
+def _limited(sql: str) -> str:
+    """Put the limits into a statement that reads events itself."""
+    return sql.replace("{key_bytes}", str(LONGEST_KEY_BYTES)).replace("{text}", str(LONGEST_TEXT))
+
+
 STEP = """
 CREATE TABLE {own}.asset (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -65,7 +73,8 @@ SELECT pg_try_advisory_xact_lock(hashtext('prefect-fly lineage'), hashtext($1)),
 #
 # What an event holds cannot make this fail: what is no list, no text or no id is left out.
 _ID = "'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'"
-TAKE_RUNS = """
+TAKE_RUNS = _limited(
+    """
 WITH seen AS MATERIALIZED (
     SELECT id, {mark} AS mark, event, occurred, resource_id AS key, related, payload FROM {prefect}.events
     WHERE {mark} >= $1 AND ({mark}, id) > ($1, $2) AND (event || '') IN ($3, $4)
@@ -76,19 +85,19 @@ WITH seen AS MATERIALIZED (
         CASE WHEN jsonb_typeof(related) <> 'array' THEN '[]' WHEN jsonb_array_length(related) > 1000 THEN '[]'
             ELSE related END AS related
     FROM seen WHERE (SELECT r.id FROM {own}.asset_run AS r WHERE r.event_id = seen.id) IS NULL
-        AND octet_length(key) BETWEEN 1 AND 2000
+        AND octet_length(key) BETWEEN 1 AND {key_bytes}
 ), party AS MATERIALIZED (
     SELECT f.id, r->>'prefect.resource.role' AS role, r->>'prefect.resource.id' AS name,
-        left(r->>'prefect.resource.name', 4000) AS label
+        left(r->>'prefect.resource.name', {text}) AS label
     FROM fresh AS f, jsonb_array_elements(f.related) AS r
 ), source AS MATERIALIZED (
-    SELECT id, name AS key FROM party WHERE role = 'asset' AND octet_length(name) BETWEEN 1 AND 2000
+    SELECT id, name AS key FROM party WHERE role = 'asset' AND octet_length(name) BETWEEN 1 AND {key_bytes}
 ), parties AS (
     SELECT id, max(ARRAY[name, label]) FILTER (WHERE role = 'flow-run') AS flow_run,
         max(ARRAY[name, label]) FILTER (WHERE role = 'flow') AS flow,
         max(ARRAY[name, label]) FILTER (WHERE role = 'task-run') AS task_run,
         max(ARRAY[name, label]) FILTER (WHERE role = 'deployment') AS deployment,
-        max(left(name, 4000)) FILTER (WHERE role = 'asset-materialized-by') AS made_by
+        max(left(name, {text})) FILTER (WHERE role = 'asset-materialized-by') AS made_by
     FROM party GROUP BY id
 ), wanted AS MATERIALIZED (
     SELECT key, min(occurred) AS first_at FROM (
@@ -141,26 +150,27 @@ SELECT (SELECT count(*) FROM added) AS added, count(*) AS seen, max(mark) AS mar
     (SELECT id FROM seen ORDER BY mark DESC, id DESC LIMIT 1) AS id
 FROM seen
 """.replace("{id}", _ID)
+)
 # Only where it says something new: flows say the same with each run. Upstream assets that nobody here makes are
 # described where they are referenced.
-NEW_DESCRIPTIONS = """
+NEW_DESCRIPTIONS = _limited("""
 SELECT occurred, resource::text FROM {prefect}.events AS e
-WHERE {mark} >= $1 AND (event || '') = ANY ($2) AND octet_length(resource_id) BETWEEN 1 AND 2000
+WHERE {mark} >= $1 AND (event || '') = ANY ($2) AND octet_length(resource_id) BETWEEN 1 AND {key_bytes}
     AND resource ?| ARRAY[
         'prefect.resource.name', 'prefect.asset.description', 'prefect.asset.url', 'prefect.asset.owners']
     AND NOT EXISTS (
         SELECT FROM {own}.asset AS a WHERE a.key = e.resource_id AND (
             a.described_at >= e.occurred OR (
-                a.name = coalesce(left(resource->>'prefect.resource.name', 4000), a.name, '')
+                a.name = coalesce(left(resource->>'prefect.resource.name', {text}), a.name, '')
                 AND coalesce(a.description, '')
-                    = coalesce(left(resource->>'prefect.asset.description', 4000), a.description, '')
-                AND coalesce(a.url, '') = coalesce(left(resource->>'prefect.asset.url', 4000), a.url, '')
+                    = coalesce(left(resource->>'prefect.asset.description', {text}), a.description, '')
+                AND coalesce(a.url, '') = coalesce(left(resource->>'prefect.asset.url', {text}), a.url, '')
                 AND coalesce(a.owners::text, '') = coalesce(resource->>'prefect.asset.owners', a.owners::text, '')
             )
         )
     )
 ORDER BY occurred LIMIT $3
-"""
+""")
 ADD_ASSETS = """
 INSERT INTO {own}.asset (key, first_at)
 SELECT key, at FROM jsonb_to_recordset($1::text::jsonb) AS seen (key text, at timestamptz)
