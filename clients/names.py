@@ -61,6 +61,9 @@ SERVER_KEY = "PREFECT_FLY_SERVER_KEY"
 """Key of a Prefect server, `name:key` or Prefect Cloud's, for the verbs that use its API."""
 SKIP_DETACH = "PREFECT_FLY_SKIP_DETACH"
 
+MARK_PREFIX = "prefect-fly-"
+"""Beginning of the mark that an object on a Prefect server carries."""
+
 OWNER_PREFIX = "PREFECT_FLY_OWNER_"
 """Beginning of the name of the secret that marks a set of secrets as a stack's."""
 
@@ -81,3 +84,13 @@ def owner_of(organization: str, project: str, stack: str) -> str:
 def marker_of(owner: str) -> str:
     """Return the name of the secret that marks a set of secrets as `owner`'s."""
     return f"{OWNER_PREFIX}{owner.upper()}"
+
+
+def mark_of(owner: str) -> str:
+    """Return what tells a stack's objects on a Prefect server from what people made by hand."""
+    return f"{MARK_PREFIX}{owner}"
+
+
+def kept_by(stack: str, mark: str) -> str:
+    """Return how the description of such an object begins."""
+    return f"Kept by the Pulumi stack {stack} ({mark})"

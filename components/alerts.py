@@ -13,7 +13,7 @@ from typing import Any
 
 import pulumi
 
-from clients.names import SERVER_KEY
+from clients.names import SERVER_KEY, mark_of
 from components.alert_messages import Message, automation_name, message_of, trial_message
 from components.children import child_options
 from components.ops_command import OpsEvent, ops_command
@@ -22,7 +22,6 @@ from components.type_tokens import ALERTS
 from providers.lifecycle import fingerprint
 from providers.prefect_automation import Automation
 from providers.prefect_notification_block import NotificationBlock
-from providers.prefect_object import mark_of
 from settings.alert_channels import Block, block_of
 from settings.server_groups import AlertSettings
 

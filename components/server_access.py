@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from clients.endpoints import World
-from providers.prefect_object import mark_of
+from clients.names import kept_by, mark_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,6 @@ class ServerAccess:
     def description(self) -> str:
         """What is said of an object where it has a description; it carries the mark."""
         return (
-            f"Kept by the Pulumi stack {self.stack} ({mark_of(self.owner)}): "
+            f"{kept_by(self.stack, mark_of(self.owner))}: "
             "what is changed here by hand is put back by the next pulumi up --refresh."
         )

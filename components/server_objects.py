@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import pulumi
 from pydantic import JsonValue
 
+from clients.names import mark_of
 from components.children import child_options
 from components.server_access import ServerAccess
 from components.type_tokens import SERVER_OBJECTS
 from providers.prefect_concurrency_limit import ConcurrencyLimit
-from providers.prefect_object import mark_of
 from providers.prefect_variable import Variable
 from providers.prefect_work_pool import WorkPool
 from settings.server_groups import ConcurrencyLimitSettings, WorkPoolSettings

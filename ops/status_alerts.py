@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from clients.names import SERVER_KEY
+from clients.names import MARK_PREFIX, SERVER_KEY, kept_by
 from clients.prefect_api.client import PrefectApi
 from clients.prefect_api.objects import Found
 from ops.errors import OpsError
@@ -26,7 +26,7 @@ def alerts(seen: Seen) -> Iterable[Line]:
     lost = [channel for block, channel in blocks.items() if block not in there]
     missing = [name for name in stack.alerts if name not in ours]
     off = [name for name in stack.alerts if name in ours and not ours[name].get("enabled")]
-    by_hand = sum("(prefect-fly-" not in str(each.get("description")) for each in found)
+    by_hand = sum(f"({MARK_PREFIX}" not in str(each.get("description")) for each in found)
     state: State = "problem" if lost or missing or off else "ok"
     wrong = _listed("without a block", lost) + _listed("missing", missing) + _listed("switched off", off)
     text = f"{_number(len(blocks), 'channel')}, {_number(len(stack.alerts), 'alert')}"
@@ -59,7 +59,8 @@ def _api(seen: Seen) -> PrefectApi:
 
 def _ours(found: Iterable[Found], stack: str) -> tuple[str, Mapping[str, Found]]:
     """Return the stack's mark and its automations by name, as their descriptions tell."""
-    sentence = re.compile(rf"Kept by the Pulumi stack {re.escape(stack)} \((prefect-fly-\w+)\)")
+    before, after = kept_by(stack, "\n").split("\n")
+    sentence = re.compile(rf"{re.escape(before)}({MARK_PREFIX}\w+){re.escape(after)}")
     marked = [(sentence.match(str(each.get("description"))), each) for each in found]
     marks = [match[1] for match, _ in marked if match]
     return (marks[0] if marks else ""), {str(each.get("name")): each for match, each in marked if match}

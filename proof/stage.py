@@ -116,10 +116,8 @@ class Stage:
             watch.join()
 
     def _watch(self, over: threading.Event) -> None:
-        url, server = (
-            f"{self.sandbox.edge_url(captionacc.ORCHESTRATOR)}/health",
-            self.sandbox.edge_url(captionacc.SERVER),
-        )
+        url = f"{self.sandbox.edge_url(captionacc.ORCHESTRATOR)}/health"
+        server = self.sandbox.edge_url(captionacc.SERVER)
         while not over.wait(1 / _SAMPLES_A_SECOND):
             # In this order: a server that is gone before the orchestrator is asked was gone too early.
             app = self.sandbox.fly.state.apps.get(captionacc.SERVER)

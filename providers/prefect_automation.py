@@ -11,10 +11,11 @@ from typing import Any
 
 from pulumi.dynamic import CheckResult, DiffResult
 
+from clients.names import mark_of
 from clients.prefect_api.client import PrefectApi
 from clients.prefect_api.objects import Found
 from providers.lifecycle import Props, plain, require, unknown
-from providers.prefect_object import COMMON, PrefectObjectProvider, mark_of
+from providers.prefect_object import COMMON, PrefectObjectProvider
 from providers.prefect_resource import PrefectResource
 
 _SETS = ("after", "expect", "for_each")

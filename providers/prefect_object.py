@@ -172,11 +172,6 @@ class PrefectObjectProvider(ResourceProvider):
         )
 
 
-def mark_of(owner: str) -> str:
-    """Return what tells a stack's objects from what people made by hand."""
-    return f"prefect-fly-{owner}"
-
-
 def differs(props: Props, seen: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
     """Tell whether an object is another than the one stated."""
     return bool(changed(seen, props, keys))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from clients.names import mark_of
 from clients.prefect_api.client import PrefectApi
 from clients.prefect_api.objects import Found
 from providers.lifecycle import Props, plain
-from providers.prefect_object import PrefectObjectProvider, mark_of
+from providers.prefect_object import PrefectObjectProvider
 from providers.prefect_resource import PrefectResource
 
 _CHANGED = ("description", "is_paused", "concurrency_limit")

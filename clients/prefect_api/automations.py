@@ -27,9 +27,7 @@ class Automations:
         Raises:
             PrefectApiError: the API does not say.
         """
-        body = {"automations": {"name": {"any_": [name]}}, "limit": 50}
-        call = Call(method="POST", path=f"{_ROUTE}filter", json=body, idempotent=True, reads=True)
-        return self.wire.read(f'look for automation "{name}"', call, many)
+        return self._filter(f'look for automation "{name}"', {"automations": {"name": {"any_": [name]}}, "limit": 50})
 
     def all(self) -> list[Found]:
         """Return every automation of the server, people's own as well.
@@ -39,9 +37,7 @@ class Automations:
         """
         found: list[Found] = []
         while True:
-            body = {"limit": _PAGE, "offset": len(found)}
-            call = Call(method="POST", path=f"{_ROUTE}filter", json=body, idempotent=True, reads=True)
-            page = self.wire.read("list the automations", call, many)
+            page = self._filter("list the automations", {"limit": _PAGE, "offset": len(found)})
             found += page
             if len(page) < _PAGE:
                 return found
@@ -83,6 +79,10 @@ class Automations:
         """
         call = Call(method="DELETE", path=_one(id_), idempotent=True)
         self.wire.send(f'remove automation "{name}"', call)
+
+    def _filter(self, doing: str, body: Mapping[str, Any]) -> list[Found]:
+        call = Call(method="POST", path=f"{_ROUTE}filter", json=dict(body), idempotent=True, reads=True)
+        return self.wire.read(doing, call, many)
 
 
 def _one(id_: str) -> str:
