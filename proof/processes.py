@@ -14,7 +14,7 @@ def below(pid: int) -> set[int]:
     parents: dict[int, list[int]] = {}
     for folder in _PROC.glob("[0-9]*"):
         with suppress(OSError):
-            parents.setdefault(_parent(folder), []).append(int(folder.name))
+            parents.setdefault(int(_stat(folder)[1]), []).append(int(folder.name))
     found, waiting = {pid}, [pid]
     while waiting:
         started = parents.get(waiting.pop(), [])
@@ -36,14 +36,14 @@ def engine_in(folder: Path) -> int | None:
 def running(pid: int) -> bool:
     """Tell whether it has not ended; one that only nobody has collected has."""
     with suppress(OSError):
-        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return _stat(_PROC / str(pid))[0] != "Z"
     return False
 
 
 def born(pid: int) -> str:
     """Return when it started, in the kernel's ticks, which tells it from a later one of that number; else nothing."""
     with suppress(OSError):
-        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
+        return _stat(_PROC / str(pid))[19]
     return ""
 
 
@@ -58,5 +58,6 @@ def holder(port: int, among: set[int]) -> int | None:
     return None
 
 
-def _parent(folder: Path) -> int:
-    return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+def _stat(folder: Path) -> list[str]:
+    """Return what stands behind a process's name: its state, its parent and the rest."""
+    return (folder / "stat").read_text().rpartition(")")[2].split()

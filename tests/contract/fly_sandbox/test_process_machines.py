@@ -3,17 +3,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from proof.processes import running
 from sandbox.images import Command, ProgramError
 from sandbox.machines.process import ProcessDriver
 from tests.contract.fly_sandbox.conftest import WorldFactory
 from tests.contract.fly_sandbox.serving import config_of, fetch, healthy
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -45,14 +44,7 @@ def test_a_stopped_machine_leaves_no_process_behind(fly_world: WorldFactory) -> 
 
 
 async def _gone(pid: int) -> bool:
-    return _state_of(pid) in {"", "Z"}
-
-
-def _state_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+    return not running(pid)
 
 
 def _command_lines() -> list[bytes]:
@@ -122,13 +114,10 @@ asyncio.run(main())
     assert sandbox.stdout is not None
     with sandbox.stdout:
         pid = int(sandbox.stdout.readline())
-        assert _state_of(pid) not in {"", "Z"}
+        assert running(pid)
         sandbox.kill()
         sandbox.wait()
-    deadline = time.monotonic() + PATIENCE
-    while _state_of(pid) not in {"", "Z"}:
-        assert time.monotonic() < deadline, "the program outlived its sandbox"
-        os.sched_yield()
+    until(lambda: not running(pid), lambda: "the program outlived its sandbox")
 
 
 def test_a_program_that_cannot_be_had_fails_the_machine(fly_world: WorldFactory) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
+from proof.processes import running
 from tests.support.cli_stack import CliStack
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.engine]
 
@@ -23,25 +23,13 @@ WAITING = """
 
 def until_there(path: Path) -> int:
     """The number in a file, once the file is there."""
-    deadline = time.monotonic() + PATIENCE
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} was never written"
-        time.sleep(0.05)
+    until(path.exists, lambda: f"{path.name} was never written")
     return int(path.read_text())
 
 
 def until_ended(pid: int) -> None:
     """Wait until a process is gone; one that nobody collected counts as gone."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            status = Path(f"/proc/{pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return
-        if status.rpartition(")")[2].split()[0] == "Z":
-            return
-        assert time.monotonic() < deadline, f"process {pid} is still there: {status}"
-        time.sleep(0.05)
+    until(lambda: not running(pid), lambda: f"process {pid} is still there")
 
 
 def test_a_plugin_ends_when_its_engine_was_killed(stack: CliStack) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from sandbox.captionacc import ORCHESTRATOR, REPOSITORY
 from sandbox.testing import Sandbox, running_sandbox
 from tests.support.engine import Engine
 from tests.support.stub_world import stack_config
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.prefect]
 
@@ -46,10 +45,8 @@ def test_cloud_is_wired_and_unwired(tmp_path: Path) -> None:
         assert "PREFECT_API_AUTH_STRING" not in secrets
         assert sandbox.github.secret(REPOSITORY, "PREFECT_API_KEY") == sandbox.cloud.workspace.key
         assert list(sandbox.fly.state.apps) == [ORCHESTRATOR]
-        deadline = time.monotonic() + PATIENCE
-        while _health(sandbox)["flows"] != {"mode": "server", "last_run": "COMPLETED"}:
-            assert time.monotonic() < deadline, _health(sandbox)
-            time.sleep(0.5)
+        served = {"mode": "server", "last_run": "COMPLETED"}
+        until(lambda: _health(sandbox)["flows"] == served, lambda: _health(sandbox), every=0.5)
         headers = {"Authorization": f"Bearer {sandbox.cloud.workspace.key}"}
         runs = requests.post(f"{sandbox.cloud.api_url}/flow_runs/filter", json={}, headers=headers, timeout=600).json()
         assert [run["state_type"] for run in runs] == ["COMPLETED"]

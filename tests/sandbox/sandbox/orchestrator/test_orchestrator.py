@@ -20,10 +20,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from proof.processes import below
 from sandbox.cloud.service import Cloud
 from sandbox.core.core import Core
 from sandbox.core.service import Service
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 from toolchain.prefect_env import prefect_python
 
 APP = Path(__file__).resolve().parents[4] / "sandbox" / "orchestrator" / "app.py"
@@ -132,10 +133,8 @@ def test_ephemeral(tmp_path: Path) -> None:
         assert done["flows"] == {"mode": "ephemeral", "last_run": "COMPLETED"}
         assert _prefect("not_configured")(done)
         assert "Starting temporary server" in app.log.read_text()
-        deadline = time.monotonic() + PATIENCE
-        while _children(app.process.pid):
-            assert time.monotonic() < deadline, "the flows' process was not done after its one run"
-            time.sleep(0.1)
+        only = {app.process.pid}
+        until(lambda: below(app.process.pid) == only, lambda: "the flows' process was not done after its one run")
         assert "Fatal" not in app.log.read_text()
 
 
@@ -207,24 +206,11 @@ def test_killed_leaves_nothing(cloud: LiveCloud, tmp_path: Path) -> None:
     """Killed outright, its flows' process ends by itself."""
     with _orchestrator(tmp_path, cloud.environment()) as app:
         app.until(_prefect("healthy"))
-        children = [
-            int(each) for each in Path(f"/proc/{app.process.pid}/task/{app.process.pid}/children").read_text().split()
-        ]
-        children = children or _children(app.process.pid)
+        children = below(app.process.pid) - {app.process.pid}
         assert children
         app.process.kill()
         app.process.wait(PATIENCE)
-        deadline = time.monotonic() + PATIENCE
-        while any(Path(f"/proc/{child}").exists() for child in children):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(each) for each in (task / "children").read_text().split()]
-    return found
+        until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
 
 @pytest.mark.parametrize(

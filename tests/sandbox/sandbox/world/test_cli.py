@@ -8,17 +8,17 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
+from proof.processes import below, running
 from sandbox.captionacc import ORCHESTRATOR
 from sandbox.daemon import running_pid
 from sandbox.home import forget
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -45,23 +45,9 @@ def environment(home: Path) -> dict[str, str]:
     return dict(word[1].split("=", 1) for word in words)
 
 
-def descendants(pid: int) -> set[int]:
-    """Return the process ids below one."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found |= {int(child)} | descendants(int(child))
-    return found
-
-
-def gone(pids: set[int]) -> bool:
+def until_gone(pids: set[int]) -> None:
     """Wait until none of them is alive any more."""
-    deadline = time.monotonic() + PATIENCE
-    while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    until(lambda: not any(map(running, pids)))
 
 
 def memory(pid: int) -> bytes:
@@ -87,11 +73,11 @@ def test_whole_life(home: Path) -> None:
     status = json.loads(sandbox(home, "status", "--json").stdout)
     assert status["orchestrator"]["health"]["components"]["prefect"] == "not_configured"
     assert f"Fly app {ORCHESTRATOR}" in sandbox(home, "status").stdout
-    started = descendants(pid)
+    started = below(pid) - {pid}
     assert len(started) >= 3
     assert sandbox(home, "stop").returncode == 0
     assert not memory(pid)
-    assert gone(started | {pid})
+    until_gone(started | {pid})
     assert sandbox(home, "stop").stdout == "No sandbox ran.\n"
     assert sandbox(home, "start", "--driver", "process").returncode == 0
     assert environment(home) == env
@@ -102,14 +88,14 @@ def test_killed_sandbox(home: Path) -> None:
     assert sandbox(home, "start", "--driver", "process").returncode == 0
     env, pid = environment(home), running_pid(home)
     assert pid is not None
-    started = descendants(pid)
+    started = below(pid) - {pid}
     os.kill(pid, signal.SIGKILL)
-    assert gone({pid})
+    until_gone({pid})
     done = sandbox(home, "status")
     assert done.returncode == 1
     assert "none runs on" in done.stderr
     sandbox(home, "stop")
-    assert gone(started)
+    until_gone(started)
     assert sandbox(home, "start", "--driver", "process").returncode == 0
     assert environment(home) == env
 
