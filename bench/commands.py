@@ -20,7 +20,7 @@ from statistics import median
 import toolchain
 from sandbox.demo.stack import ROOT
 from tests.support.cli_stack import CliStack
-from tests.support.engine import Engine
+from tests.support.engine import STACK, Engine
 from tests.support.stub_world import stack_config, stub_world
 
 ROUNDS = 7
@@ -67,12 +67,11 @@ def commands(home: Path) -> list[str]:
         engine = Engine(home / "stack", sandbox.env())
         engine.set(stack_config(sandbox))
         engine.up()
-        ours = Program(engine.folder, {**engine.variables, "PULUMI_STACK": "sandbox"})
+        ours = Program(engine.folder, {**engine.variables, "PULUMI_STACK": STACK})
         for name, (words, bound) in COMMANDS.items():
             calls = len(sandbox.journal())
             pairs = [(ours.seconds(*words), empty.seconds(*words)) for _ in range(ROUNDS)]
             own, other = (median(side) for side in zip(*pairs, strict=True))
-            # The monitor of the sandbox polls on its own; only calls that carry a token are ours.
             calls = (len(sandbox.journal()) - calls) // ROUNDS
             lines.append(f"| {name} | {own:.1f} s | {other:.1f} s | {own / other:.2f} | {bound} | {calls} |")
             print(lines[-1], flush=True)
@@ -106,7 +105,7 @@ with its stand-ins for the command and docker plugins. Ratios can be compared be
 
 The other side is a program that imports the same packages and does nothing.
 
-| command | this stack | the empty one | ratio | wanted at most | our calls |
+| command | this stack | the empty one | ratio | wanted at most | calls of the sandbox's APIs |
 |---|---|---|---|---|---|
 {chr(10).join(table)}
 

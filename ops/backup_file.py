@@ -120,7 +120,7 @@ def writing(path: Path) -> Iterator[BackupWriter]:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OpsError(f'could not write backup "{path}": {error.strerror or error}. Give another place.') from error
-    except BaseException:
+    except BaseException:  # ^C as well: what was begun is put back, and it is raised again
         part.unlink(missing_ok=True)
         raise
 

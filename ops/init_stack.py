@@ -71,7 +71,7 @@ class NewStack:
             made = True
             for key, value in self.secrets.items():
                 self._pulumi("config", "set", "--secret", key, "--stack", self.name, stdin=value)
-        except BaseException:
+        except BaseException:  # ^C as well: what was begun is put back, and it is raised again
             self.file.unlink(missing_ok=True)
             if made:
                 self._pulumi("stack", "rm", self.name, "--yes", "--force", "--preserve-config")

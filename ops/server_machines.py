@@ -36,7 +36,7 @@ def stopped(fly: FlyClient, app: str, machines: Sequence[Machine], rt: Runtime) 
     try:
         _stop(fly, app, running, rt)
         yield
-    except BaseException:
+    except BaseException:  # ^C as well: what was begun is put back, and it is raised again
         rt.progress.say("starting the server again, as it was")
         for machine in running:
             try:

@@ -53,6 +53,7 @@ def compile_lock(target: Path, extra: list[str]) -> None:
         venv.create(scratch, with_pip=True)
         tools = Path(scratch) / "bin"
         subprocess.run([tools / "python", "-m", "pip", "install", "--quiet", COMPILER], check=True)
+        # Wherever it was made, a lock says the same: it names no index.
         flags = ["--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "--quiet"]
         platform = ["--python-version", "3.11", "--python-platform", PLATFORM]
         subprocess.run(

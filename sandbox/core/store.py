@@ -18,7 +18,7 @@ def write_private_json(path: Path, value: Any) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(value, stream, indent=1)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException:  # ^C as well: what was begun is put back, and it is raised again
         Path(temporary).unlink(missing_ok=True)
         raise
 

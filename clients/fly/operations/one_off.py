@@ -108,7 +108,7 @@ def run_one_off(client: FlyClient, request: OneOffRequest) -> OneOffResult:
         _start(client, request, machine)
         _wait_until_over(client, request, machine)
         ended = _exit_of(client, request, machine)
-    except BaseException:
+    except BaseException:  # ^C as well: what was begun is put back, and it is raised again
         with suppress(FlyError):
             destroy(client, request.app, machine)
         raise

@@ -159,7 +159,7 @@ async def main() -> None:
     await rest()
     for each in lasting:
         each.cancel()
-        with suppress(BaseException):
+        with suppress(BaseException):  # its cancellation, or what it came upon when it was cut off: all is over
             await asyncio.wait_for(each, 30)
     times = Counter(called)
     result = {
