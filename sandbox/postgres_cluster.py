@@ -63,16 +63,17 @@ class Cluster:
         (data / "pg_hba.conf").write_text(hosts)
         with self.log_file.open("ab") as log:
             return subprocess.Popen(
-                [
-                    str(self._programs(data) / "postgres"),
-                    *("-D", str(data)),
-                    *(f"--{name}={value}" for name, value in settings.items()),
-                ],
+                self._account.command(
+                    [
+                        str(self._programs(data) / "postgres"),
+                        *("-D", str(data)),
+                        *(f"--{name}={value}" for name, value in settings.items()),
+                    ]
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=data,
-                **self._account.process_options,
                 # Its own group: a Ctrl-C at the sandbox must not end the database before its clients.
                 start_new_session=True,
             )
@@ -142,10 +143,9 @@ class Cluster:
     def _run(self, data: Path, program: str, *args: str, feed: str = "") -> None:
         """Run one of Postgres's programs as the account, `feed` on its stdin; its words become the error."""
         done = subprocess.run(
-            [str(self._programs(data) / program), *args],
+            self._account.command([str(self._programs(data) / program), *args]),
             input=feed,
             cwd=data,
-            **self._account.process_options,
             capture_output=True,
             text=True,
             check=False,

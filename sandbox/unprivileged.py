@@ -3,6 +3,10 @@
 Started by root, such a program runs as `nobody`. Where that user could not reach the place wanted (a checkout below
 /root, pytest's private temporary folder), the folder is made under the system's temporary directory, and the place is
 a link to it. Started by anybody else, the program runs as that user, in the very place.
+
+The rights are given up by the child itself, before it becomes the program, and not by `subprocess`, which would have to
+fork for it: a fork runs the handlers of whatever library is loaded (gRPC's start threads in the child), and one of them
+has ended a child before it was a database.
 """
 
 from __future__ import annotations
@@ -10,19 +14,14 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 _PREFIX = "prefect-fly-postgres-"
 _BELONGS_TO = "belongs-to"
-
-
-class _ProcessOptions(TypedDict):
-    user: int | None
-    group: int | None
-    extra_groups: list[int] | None
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,11 @@ class Account:
         entry = pwd.getpwnam("nobody")
         return cls(entry.pw_uid, entry.pw_gid)
 
-    @property
-    def process_options(self) -> _ProcessOptions:
-        """Return what makes `subprocess` start a program as this user."""
-        return {"user": self.uid, "group": self.gid, "extra_groups": None if self.uid is None else []}
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return the command that runs `argv`, which begins with a program's path, as this user."""
+        if self.uid is None:
+            return [*argv]
+        return [sys.executable, "-I", "-S", __file__, str(self.uid), str(self.gid), *argv]
 
     def own(self, path: Path) -> None:
         """Give a file or folder to this user."""
@@ -93,3 +93,16 @@ def _sweep() -> None:
         place = Path(note.read_text())
         if not (place.is_symlink() and place.readlink() == aside / "data"):
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Become the program `argv[2]` with the arguments after it, as the user `argv[0]` of the group `argv[1]` alone."""
+    uid, gid, *command = argv
+    os.setgroups([])
+    os.setgid(int(gid))
+    os.setuid(int(uid))
+    os.execv(command[0], command)  # noqa: S606 - the very command that it was started for
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
