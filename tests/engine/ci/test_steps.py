@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,10 @@ import pytest
 import yaml
 
 import toolchain
+from proof import processes
 from sandbox import captionacc
 from sandbox.testing import Sandbox
+from tests.support import waiting
 from tests.support.engine import PASSPHRASE, ROOT, STACK, Engine
 from tests.support.stub_world import stack_config, stub_world
 
@@ -38,9 +43,10 @@ class Job:
         """Where the steps run."""
         return self.engine.folder
 
-    def step(self, *words: str, code: int = 0, **changes: str) -> str:
-        """Run `python -m ci` with these words; return what it printed."""
-        env = {
+    @property
+    def surroundings(self) -> dict[str, str]:
+        """The variables of a step."""
+        return {
             **os.environ,
             **toolchain.pulumi_env(),
             **self.sandbox.env(),
@@ -50,8 +56,11 @@ class Job:
             "GITHUB_OUTPUT": str(self.folder / OUTPUT),
             "GITHUB_ENV": str(self.folder / "environment"),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
-            **changes,
         }
+
+    def step(self, *words: str, code: int = 0, **changes: str) -> str:
+        """Run `python -m ci` with these words; return what it printed."""
+        env = {**self.surroundings, **changes}
         argv = [sys.executable, "-m", "ci", *words]
         done = subprocess.run(argv, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stdout + done.stderr
@@ -126,6 +135,30 @@ def test_drift_is_told_by_name_and_goes_away_with_up(job: Job) -> None:
     assert "| update | `fly:Machine` | `captionacc-prefect-ewr-1` |" in text
     assert "PREFECT_LOGGING_LEVEL" in text
     assert {call["method"] for call in job.sandbox.journal()[seen:]} == {"GET"}
+
+
+def test_a_cancelled_deploy_goes_on_after_its_lock_is_taken_away(job: Job) -> None:
+    """GitHub's runner ends the step's shell, then kills all that it started: nothing is lost or made twice."""
+    script = job.folder / "step.sh"
+    words = ("up", "--stack", STACK, "--policy-pack", PACK)
+    script.write_text(shlex.join([sys.executable, "-m", "ci", *words]))
+    made_unheard = job.sandbox.faults("fly").add("POST", "/machines$", hold=3600.0, drop_answer=True)
+    with subprocess.Popen(["bash", "-e", str(script)], cwd=job.folder, env=job.surroundings) as shell:
+        waiting.until(lambda: made_unheard.hits, lambda: "no machine was asked for")
+        started = processes.below(shell.pid)
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            shell.send_signal(sent)
+        for pid in started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    job.sandbox.faults("fly").clear()
+
+    assert "pulumi cancel" in job.step(*words, code=1)
+    job.engine.cancel()
+    job.step(*words)
+    assert len(job.sandbox.fly.state.apps[captionacc.SERVER].live_machines) == 1
+    assert job.drift()[0] == "drift=false"
+    assert job.preview().splitlines()[2] == f"### Preview of stack `{STACK}`: no changes"
 
 
 def test_a_fork_previews_without_a_secret(job: Job) -> None:
