@@ -5,6 +5,7 @@ Owns the address of its kind; an app has at most one of each from this project, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pulumi
@@ -58,11 +59,13 @@ class FlyIpAddressProvider(ResourceProvider):
         """Look for the address in the app's list. When the list can be read and does not hold it, it is gone."""
         client = fly_client(props)
         try:
-            listed = client.addresses.list(props["app"])
+            listed = client.addresses.glance(props["app"], id_)
+            if not _holds(listed, props["address"]):
+                listed = client.addresses.list(props["app"])
         except FlyNotFoundError as missing:
             prove_gone(client, props.get("org", ""), props["app"], missing)
             return ReadResult(None, {})
-        if any(address.ip == props["address"] for address in listed):
+        if _holds(listed, props["address"]):
             return ReadResult(id_, plain(props))
         return ReadResult(None, {})
 
@@ -105,6 +108,10 @@ class IpAddress(Resource, module="fly", name="IpAddress"):
     ) -> None:
         props = {"app": app, "kind": kind, "endpoints": endpoints, "address": None, "org": None}
         super().__init__(FlyIpAddressProvider(), resource_name, props, adopting(opts))
+
+
+def _holds(listed: Iterable[Address], ip: str) -> bool:
+    return any(address.ip == ip for address in listed)
 
 
 def _of_kind(client: FlyClient, app: str, kind: Kind) -> Address | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clients.fly.wire import Wire, path
+from clients.looks import SharedLooks
 from clients.shapes import identity, listed, whole_object
 from clients.transport import Call
 
@@ -54,6 +55,15 @@ class Addresses:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._looks: SharedLooks[tuple[Address, ...]] = SharedLooks()
+
+    def glance(self, app: str, asker: str) -> tuple[Address, ...]:
+        """Return the app's addresses as one call saw them for several askers; what is missing may be there by now.
+
+        Raises:
+            FlyNotFoundError: no such app, or none that this token may see.
+        """
+        return self._looks.at(app, asker, lambda: self.list(app))
 
     def list(self, app: str) -> tuple[Address, ...]:
         """Return the app's addresses.
@@ -66,6 +76,7 @@ class Addresses:
 
     def allocate(self, app: str, kind: Kind) -> Address:
         """Allocate an address. Doing it twice gives two: list before, and after an answer that was lost."""
+        self._looks.forget(app)
         return self._wire.read(
             f'allocate a {kind} address for app "{app}"',
             Call(
@@ -84,6 +95,7 @@ class Addresses:
         Raises:
             FlyNotFoundError: the address, or the app, is not there.
         """
+        self._looks.forget(app)
         self._wire.send(
             f'release address "{ip}" of app "{app}"',
             Call(

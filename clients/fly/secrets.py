@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from clients.fly.errors import FlyConflictError
 from clients.fly.wire import Wire, path
+from clients.looks import SharedLooks
 from clients.shapes import identity, listed, number, whole_object
 from clients.transport import Call, Reply
 
@@ -55,6 +56,17 @@ class Secrets:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._looks: SharedLooks[tuple[Secret, ...]] = SharedLooks()
+
+    def glance(self, app: str, asker: str, *, min_version: int) -> tuple[Secret, ...]:
+        """Return the app's secrets as one call saw them for several askers.
+
+        It may have been asked for an older version than `min_version`: what differs has to be looked at by `list`.
+
+        Raises:
+            FlyNotFoundError: no such app, or none that this token may see.
+        """
+        return self._looks.at(app, asker, lambda: self.list(app, min_version=min_version))
 
     def list(self, app: str, *, min_version: int = 0) -> tuple[Secret, ...]:
         """Return the app's secrets without their values.
@@ -95,6 +107,7 @@ class Secrets:
         Raises:
             FlyNotFoundError: no such app, or none that this token may see.
         """
+        self._looks.forget(app)
         return self._wire.read(
             f'write the secrets {_quoted(values)} of app "{app}"',
             Call(

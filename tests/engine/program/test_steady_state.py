@@ -15,8 +15,8 @@ pytestmark = pytest.mark.engine
 PAGE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 
-def test_a_refreshed_up_that_finds_nothing_costs_thirteen_calls_at_most(deployment: Deployment) -> None:
-    """The default stack, all APIs together; on Fly seven and one for each machine. Not one of them changes anything.
+def test_a_refreshed_up_that_finds_nothing_costs_eleven_calls_at_most(deployment: Deployment) -> None:
+    """The default stack, all APIs together; on Fly five and one for each machine. Not one of them changes anything.
 
     Its graph is the one that docs/architecture.md shows.
     """
@@ -25,8 +25,8 @@ def test_a_refreshed_up_that_finds_nothing_costs_thirteen_calls_at_most(deployme
     assert deployment.engine.up(refresh=True) == {}
     calls = deployment.sandbox.journal()[seen:]
     services = Counter(call["service"] for call in calls)
-    assert services["fly"] <= 7 + 1, calls
-    assert services.total() <= 13, calls
+    assert services["fly"] <= 5 + 1, calls
+    assert services.total() <= 11, calls
     # Here, because it is the default stack; `python -m proof.graph` draws it.
     assert f"```mermaid\n{drawn(deployment.engine.resources())}\n```" in PAGE.read_text(encoding="utf-8")
     # It did look: an up that asks nobody would be cheap as well.
