@@ -8,14 +8,12 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from pulumi.provider.experimental import provider as protocol
-from pulumi.provider.experimental.property_value import PropertyValue
-
 from toolchain.pins import COMMAND_PLUGIN
+from toolchain.standins import protocol
+from toolchain.standins.protocol import Properties, PropertyValue
 from toolchain.standins.server import Log, PluginError, serve
 from toolchain.standins.shell import Shell
 from toolchain.standins.values import (
-    Properties,
     differences,
     plain_map,
     replacing,
@@ -38,6 +36,7 @@ class CommandProvider(protocol.Provider):
     """
 
     def __init__(self, log: Log) -> None:
+        super().__init__()
         self._shell = Shell(log)
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
@@ -61,7 +60,6 @@ class CommandProvider(protocol.Provider):
         changed = top_level(found)
         detailed = {path: replacing(diff) if path.startswith("triggers") else diff for path, diff in found.items()}
         return protocol.DiffResponse(
-            changes=bool(found),
             replaces=[key for key in changed if key == "triggers"],
             diffs=changed,
             detailed_diff=detailed,
@@ -79,17 +77,17 @@ class CommandProvider(protocol.Provider):
             outputs = await self._shell.run(request.urn, inputs["create"], inputs, outputs)
         return protocol.CreateResponse(identity, _state(request.properties, outputs))
 
-    async def update(self, request: protocol.UpdateRequest) -> protocol.UpdateResponse:
+    async def update(self, request: protocol.UpdateRequest) -> Properties:
         """Run `update`, or `create` when there is no `update`; nothing in a preview."""
         if request.preview:
-            return protocol.UpdateResponse(_foreseen(request.news))
+            return _foreseen(request.news)
         inputs = plain_map(request.news)
         outputs = _previous(request.olds)
         command = inputs.get("update", inputs.get("create"))
         require_sandbox_command(inputs)
         if command is not None:
             outputs = await self._shell.run(request.urn, command, inputs, outputs)
-        return protocol.UpdateResponse(_state(request.news, outputs))
+        return _state(request.news, outputs)
 
     async def delete(self, request: protocol.DeleteRequest) -> None:
         """Run the `delete` that the state holds, with the directory, variables and input that the state holds."""

@@ -13,15 +13,12 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi.provider.experimental import provider as protocol
-from pulumi.provider.experimental.property_value import PropertyValue
-from pulumi.runtime.rpc import UNKNOWN
-
 from toolchain.pins import DOCKER_PLUGIN
-from toolchain.standins import daemon
+from toolchain.standins import daemon, protocol
 from toolchain.standins.context import Context
+from toolchain.standins.protocol import UNKNOWN, Properties, PropertyValue
 from toolchain.standins.server import Log, PluginError, serve
-from toolchain.standins.values import Properties, differences, plain, plain_map, top_level, wrap
+from toolchain.standins.values import differences, plain, plain_map, top_level, wrap
 from toolchain.standins.world import require_loopback_registry
 
 IMAGE_TYPE = "docker:index/image:Image"
@@ -38,14 +35,16 @@ class DockerProvider(protocol.Provider):
     """
 
     def __init__(self, log: Log) -> None:
+        super().__init__()
+        # Nothing is built in a preview.
+        self.supports_preview = False
         self._log = log
         self._host: str | None = None
 
-    async def configure(self, request: protocol.ConfigureRequest) -> protocol.ConfigureResponse:
-        """Fail at once without a daemon; without preview support, nothing is built in a preview."""
-        self._host = request.variables.get("docker:config:host")
+    async def configure(self, variables: Mapping[str, str]) -> None:
+        """Fail at once without a daemon."""
+        self._host = variables.get("docker:config:host")
         await asyncio.to_thread(daemon.connect, self._host)
-        return protocol.ConfigureResponse(accept_secrets=True, supports_preview=False)
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
         """Add the context's hash and the platform to the inputs; look for the Dockerfile."""
@@ -70,16 +69,16 @@ class DockerProvider(protocol.Provider):
         found = differences(old, plain_map(request.new_inputs))
         for path in _CREDENTIALS:
             found.pop(path, None)
-        return protocol.DiffResponse(changes=bool(found), diffs=top_level(found), detailed_diff=found)
+        return protocol.DiffResponse(diffs=top_level(found), detailed_diff=found)
 
     async def create(self, request: protocol.CreateRequest) -> protocol.CreateResponse:
         """Build and push."""
         outputs = await self._make(request.urn, request.properties)
         return protocol.CreateResponse(str(plain(request.properties["imageName"])), outputs)
 
-    async def update(self, request: protocol.UpdateRequest) -> protocol.UpdateResponse:
+    async def update(self, request: protocol.UpdateRequest) -> Properties:
         """Build and push again."""
-        return protocol.UpdateResponse(await self._make(request.urn, request.news))
+        return await self._make(request.urn, request.news)
 
     async def delete(self, request: protocol.DeleteRequest) -> None:
         """Leave the image where it is, here and in the registry."""

@@ -1,7 +1,6 @@
 """Serves a stand-in to the engine.
 
-The SDK's own `server.main` would report a failure as `Unexpected <class '…'>: text`; a plugin's text must stand alone,
-so failures are aborted with exactly it. Everything else is the SDK's.
+A plugin's text must stand alone, so failures are aborted with exactly it.
 """
 
 from __future__ import annotations
@@ -12,13 +11,17 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
-from pulumi.provider.experimental.provider import Provider
-from pulumi.provider.experimental.server import ProviderServicer
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]  # it has no types
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
+
+from toolchain.standins import protocol
+from toolchain.standins.protocol import Provider, from_wire, to_wire
+
+Answer = TypeVar("Answer")
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at whether the engine is there."""
@@ -57,23 +60,72 @@ class EngineLog:
             await self._stub.Log(line)
 
 
-class _Servicer(ProviderServicer):
-    """The SDK's servicer, with failures as plain sentences."""
+class _Servicer(provider_pb2_grpc.ResourceProviderServicer):
+    """The protocol's side of a provider; a failure's text stands alone."""
+
+    def __init__(self, version: str, provider: Provider) -> None:
+        self._version, self._provider = version, provider
+
+    async def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802  the protocol's signature
+        return plugin_pb2.PluginInfo(version=self._version)
+
+    async def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802  the protocol's signature
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    async def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802  the protocol's signature
+        return provider_pb2.DiffResponse()
 
     async def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802  the protocol's name
-        return await _or_abort(super().Configure, request, context)
+        await _or_abort(self._provider.configure(dict(request.variables)), context)
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=self._provider.supports_preview)
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802  the protocol's name
-        return await _or_abort(super().Check, request, context)
+        asked = protocol.CheckRequest(urn=request.urn, new_inputs=from_wire(request.news))
+        checked = await _or_abort(self._provider.check(asked), context)
+        failures = [provider_pb2.CheckFailure(property=each.property, reason=each.reason) for each in checked.failures]
+        return provider_pb2.CheckResponse(inputs=to_wire(checked.inputs), failures=failures)
+
+    async def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802  the protocol's name
+        olds, news = from_wire(request.olds), from_wire(request.news)
+        asked = protocol.DiffRequest(urn=request.urn, old_state=olds, new_inputs=news)
+        found = await _or_abort(self._provider.diff(asked), context)
+        detailed = {
+            path: provider_pb2.PropertyDiff(
+                kind=getattr(provider_pb2.PropertyDiff, diff.kind.name), inputDiff=diff.input_diff
+            )
+            for path, diff in found.detailed_diff.items()
+        }
+        some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
+        return provider_pb2.DiffResponse(
+            changes=some if detailed else none,
+            replaces=found.replaces,
+            diffs=found.diffs,
+            detailedDiff=detailed,
+            hasDetailedDiff=True,
+        )
 
     async def Create(self, request: Any, context: Any) -> Any:  # noqa: N802  the protocol's name
-        return await _or_abort(super().Create, request, context)
+        properties = from_wire(request.properties)
+        asked = protocol.CreateRequest(urn=request.urn, properties=properties, preview=request.preview)
+        made = await _or_abort(self._provider.create(asked), context)
+        return provider_pb2.CreateResponse(id=made.resource_id, properties=to_wire(made.properties))
+
+    async def Read(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802  the protocol's signature
+        return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
 
     async def Update(self, request: Any, context: Any) -> Any:  # noqa: N802  the protocol's name
-        return await _or_abort(super().Update, request, context)
+        olds, news = from_wire(request.olds), from_wire(request.news)
+        asked = protocol.UpdateRequest(urn=request.urn, olds=olds, news=news, preview=request.preview)
+        return provider_pb2.UpdateResponse(properties=to_wire(await _or_abort(self._provider.update(asked), context)))
 
     async def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802  the protocol's name
-        return await _or_abort(super().Delete, request, context)
+        asked = protocol.DeleteRequest(urn=request.urn, properties=from_wire(request.properties))
+        await _or_abort(self._provider.delete(asked), context)
+        return empty_pb2.Empty()
+
+    async def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802  the protocol's signature
+        await self._provider.cancel()
+        return empty_pb2.Empty()
 
 
 def serve(argv: list[str], version: str, make: Callable[[Log], Provider]) -> None:
@@ -88,8 +140,7 @@ async def _serve(address: str, version: str, make: Callable[[Log], Provider]) ->
     engine = os.getppid()
     server = grpc.aio.server(options=_NO_LIMIT)
     provider = make(EngineLog(address))
-    servicer = _Servicer([], version, provider, engine_address=address)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(_Servicer(version, provider), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)
@@ -111,8 +162,10 @@ async def _until_told_to_end(engine: int) -> None:
             await asyncio.wait_for(told.wait(), _LOOK_EVERY)
 
 
-async def _or_abort(call: Callable[[Any, Any], Awaitable[Any]], request: Any, context: Any) -> Any:
+async def _or_abort(answer: Awaitable[Answer], context: Any) -> Answer:
     try:
-        return await call(request, context)
+        return await answer
     except PluginError as failure:
+        # Raises: what comes after it is not reached.
         await context.abort(grpc.StatusCode.UNKNOWN, str(failure))
+        raise

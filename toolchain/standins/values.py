@@ -6,11 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi.provider.experimental.property_value import PropertyValue
-from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
-from pulumi.runtime.rpc import UNKNOWN
+from toolchain.standins.protocol import UNKNOWN, Properties, PropertyDiff, PropertyDiffKind, PropertyValue
 
-Properties = Mapping[str, PropertyValue]
 _MISSING = object()
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pulumi.provider.experimental.property_value import PropertyValue
-from pulumi.provider.experimental.provider import CheckRequest, CreateRequest, DeleteRequest, UpdateRequest
+from pulumi.provider.experimental import property_value
+from pulumi.runtime import rpc
 
-from toolchain.standins import buildkit, values, world
+from toolchain.standins import buildkit, protocol, values, world
 from toolchain.standins.command import CommandProvider
 from toolchain.standins.context import Context
+from toolchain.standins.protocol import CheckRequest, CreateRequest, DeleteRequest, PropertyValue, UpdateRequest
 from toolchain.standins.server import PluginError
 from toolchain.standins.shell import Shell
 
@@ -40,6 +41,31 @@ def test_wrapping_and_unwrapping_gives_the_same_data() -> None:
     """Plain data survives the way to the engine's values and back; numbers are the engine's floats."""
     data = {"list": ["a", {"b": True}], "number": 2.0, "none": None, "text": "x"}
     assert values.plain(values.wrap(data)) == data
+
+
+def test_values_cross_the_wire_as_the_sdk_would_send_and_read_them() -> None:
+    """All kinds of value, secret ones inside others too; and the engine's own marks are those of the SDK."""
+    assert rpc.UNKNOWN == protocol.UNKNOWN
+    inner = PropertyValue({"key": PropertyValue("hidden", is_secret=True), "none": PropertyValue(None)})
+    ours = {
+        "map": PropertyValue(inner.value, is_secret=True),
+        "list": PropertyValue([PropertyValue(1.5), PropertyValue(value=True), PropertyValue("text")]),
+        "unknown": values.unknown(),
+    }
+    sent = protocol.to_wire(ours)
+    assert protocol.from_wire(sent) == ours
+    read = property_value.PropertyValue.unmarshal_map(sent)
+    assert property_value.PropertyValue.marshal_map(read) == sent
+    assert read["map"].is_secret
+    assert isinstance(read["map"].value, Mapping)
+    assert read["map"].value["key"].is_secret
+    assert not read["list"].contains_secret()
+
+
+def test_a_resource_s_type_and_name_are_in_its_urn() -> None:
+    """Below a component the type has its parents before it; a name may hold the separator."""
+    asked = DeleteRequest(urn="urn:pulumi:dev::project::a:b:C$command:local:Command::one::two", properties={})
+    assert (asked.type, asked.name) == ("a:b:C$command:local:Command", "one::two")
 
 
 def field(number: int, payload: bytes) -> bytes:
@@ -156,10 +182,10 @@ def test_every_operation_of_a_command_looks_at_all_of_its_texts() -> None:
     for real in ("create", "update", "delete"):
         inputs = {key: PropertyValue(REAL if key == real else ":") for key in ("create", "update", "delete")}
         calls: list[Coroutine[Any, Any, Any]] = [
-            provider.check(CheckRequest(urn, {}, inputs, b"")),
-            provider.create(CreateRequest(urn, inputs, 0, preview=False)),
-            provider.update(UpdateRequest(urn, "one1", {}, inputs, 0, [], preview=False)),
-            provider.delete(DeleteRequest(urn, "one1", inputs, 0)),
+            provider.check(CheckRequest(urn=urn, new_inputs=inputs)),
+            provider.create(CreateRequest(urn=urn, properties=inputs, preview=False)),
+            provider.update(UpdateRequest(urn=urn, olds={}, news=inputs, preview=False)),
+            provider.delete(DeleteRequest(urn=urn, properties=inputs)),
         ]
         for call in calls:
             with pytest.raises(PluginError, match="could not use the stand-in for Pulumi's command plugin"):
