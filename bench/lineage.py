@@ -24,8 +24,8 @@ from typing import Any
 
 import requests
 
-from bench.browser import Page, browser
 from sandbox.postgres import PostgresServer
+from tests.support.browser import Page, browser
 from tests.support.postgres import running_postgres
 from tests.support.prefect_server import SOURCE, Program, database_environment, hashed, run_verb, running
 from toolchain.prefect_env import prefect_python
@@ -102,7 +102,7 @@ async def main(url):
 
     found = []
     for _ in range(int(sys.argv[2])):
-        await connection.execute("TRUNCATE prefect_fly.asset CASCADE")
+        await connection.execute("TRUNCATE prefect_fly.asset, prefect_fly.asset_edge, prefect_fly.asset_run")
         filled, added = await cost(Filler(borrow, schema="prefect", keep_days=90))
         filler = Filler(borrow, schema="prefect", keep_days=90)
         again, _ = await cost(filler)

@@ -1,7 +1,7 @@
 """`make audit`: asks pip-audit whether a locked package has a known vulnerability.
 
-It looks at the image's lock, at the pins of this project and at its own. A package that could not be asked about is a
-failure: an answer that says nothing must not look like a clean one.
+It looks at the image's lock, at the pins of this project, and at the toolchain's own two locks. A package that could
+not be asked about is a failure: an answer that says nothing must not look like a clean one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from toolchain.places import ROOT
 from toolchain.prefect_env import locked_python
 
 LOCK = Path(__file__).parent / "audit.lock"
-AUDITED = ("docker/prefect/requirements.lock", "constraints.txt", "toolchain/audit.lock")
+AUDITED = ("docker/prefect/requirements.lock", "constraints.txt", "toolchain/audit.lock", "toolchain/node.lock")
 _FLAGS = ("--no-deps", "--disable-pip", "--strict", "--progress-spinner", "off")
 
 Run = Callable[[Sequence[str | Path]], int]

@@ -38,7 +38,7 @@ def build(spec: GoBuild) -> Path:
     with exclusive(f"build-{spec.name}"):
         if not target.is_dir():
             _build_into(spec, target)
-            _sweep_older(spec.name, target)
+            sweep_older(spec.name, target)
     return target
 
 
@@ -53,7 +53,7 @@ def assemble(name: str, parts: list[Path]) -> Path:
             for file in (file for part in parts for file in part.iterdir()):
                 os.link(file, scratch / file.name)
             scratch.rename(target)
-            _sweep_older(name, target)
+            sweep_older(name, target)
     return target
 
 
@@ -130,7 +130,8 @@ def _copy_script(go: str, source: Path, env: dict[str, str], module: str, path: 
     copy.chmod(0o755)
 
 
-def _sweep_older(name: str, target: Path) -> None:
+def sweep_older(name: str, target: Path) -> None:
+    """Remove the builds of that name but this one."""
     for path in BUILDS.glob(f"{name}-*"):
         if path != target and re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{12}}", path.name):
             shutil.rmtree(path, ignore_errors=True)

@@ -38,6 +38,22 @@ class GoBuild:
     scripts: tuple[tuple[str, str], ...] = field(default=())
 
 
+@dataclass(frozen=True, kw_only=True)
+class NpmPackage:
+    """One package as npm packs it. `sha512` is of the packed file, in hex."""
+
+    name: str
+    version: str
+    sha512: str
+
+
+CHROMIUM = NpmPackage(
+    name="@sparticuz/chromium",
+    version="153.0.0",
+    sha512="8e2196a92bcf31dbb8f8ff538a562a011ef21063c41c8371fa50af13f36a34ef"
+    "c41d8cc5ff1d615222394fa8a8548b7b744cbb9fcf1bcb24f4be4f9d9ec810c0",
+)
+
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
 
 PULUMI = GoBuild(

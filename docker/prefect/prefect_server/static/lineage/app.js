@@ -73,7 +73,7 @@ function draw(first) {
   if (!all) say("No asset has been written yet. A task writes one when it is decorated:", EMPTY);
   else if (!shown.length) say(`No asset's key starts with "${prefix}".`);
   else $("message").hidden = true;
-  if (first && chosen !== null) state.view.goTo(chosen);
+  if (first && chosen !== null && !only) state.view.goTo(chosen);
 }
 
 function highlight() {
@@ -184,8 +184,12 @@ function listen() {
   window.onhashchange = () => {
     const now = wanted();
     showWanted(now);
-    if (now.prefix !== before.prefix || now.only !== before.only || (now.only && now.asset !== before.asset)) draw(false);
-    else highlight();
+    if (now.prefix !== before.prefix || now.only !== before.only || (now.only && now.asset !== before.asset)) {
+      draw(false);
+      // What is left stands elsewhere, perhaps out of sight.
+      if (now.asset && now.asset !== before.asset && !now.only) state.view.goTo(state.numbers.get(now.asset));
+      else state.view.fit();
+    } else highlight();
     if (now.asset !== before.asset) choose(now.asset);
     before = now;
   };

@@ -72,10 +72,15 @@ export class View {
   }
 
   fit() {
-    this.move(this.#whole(), 200).then(() => (this.fitted = true));
+    this.move(this.#whole(), 200).then((arrived) => {
+      if (!arrived) return;
+      this.fitted = true;
+      // The panel may have taken its place meanwhile.
+      this.#resize();
+    });
   }
 
-  /** Move the camera to where `to` says: middle {x, y} and pixels per unit; resolves when it is there. */
+  /** Move the camera to where `to` says: middle {x, y} and pixels per unit; resolves to whether it got there. */
   move(to, milliseconds = 300) {
     const from = { ...this.camera };
     const mine = ++this.moving;
@@ -83,13 +88,13 @@ export class View {
     this.fitted = false;
     return new Promise((done) => {
       const step = (now) => {
-        if (mine !== this.moving) return done();
+        if (mine !== this.moving) return done(false);
         const part = Math.min(1, Math.max(0, now - began) / milliseconds);
         const eased = part * (2 - part);
         for (const name of Object.keys(to)) this.camera[name] = from[name] + (to[name] - from[name]) * eased;
         this.#draw();
         if (part < 1) requestAnimationFrame(step);
-        else done();
+        else done(true);
       };
       requestAnimationFrame(step);
     });

@@ -1,8 +1,8 @@
 // Says in Prefect's UI what a login may not do. The gate puts this script into the UI's page (rights_script.py).
 //
 // It asks /gate/whoami with the credential that the UI has stored, shows one line at the bottom to everybody who is no
-// admin, and the gate's own sentence when a request was refused (403). It changes no request and no answer. To everybody
-// who is logged in it shows the page /lineage as one more item of the UI's menu.
+// admin, and the gate's own sentence when a request was refused (403). It changes no request to this server, and no
+// answer. To everybody who is logged in it shows the page /lineage as one more item of the UI's menu.
 (() => {
   "use strict";
 
@@ -172,7 +172,14 @@
     }, UI_FIRST_MS);
   }
 
+  // Prefect's UI tells a service on another host that it was opened, whatever the settings say. The page's policy stops
+  // that in any case; without this there would be an error in the console each time.
+  function elsewhere([target]) {
+    return new URL(target.url ?? target, location.href).origin !== location.origin;
+  }
+
   window.fetch = async (...request) => {
+    if (elsewhere(request)) throw new TypeError("Requests to other hosts are off.");
     const reply = await plainFetch(...request);
     if (reply.status === 403) reply.clone().text().then(refused, () => {});
     look().catch(() => {});
