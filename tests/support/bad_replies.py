@@ -9,7 +9,7 @@ import requests
 from tests.support.scripted_http import answer
 
 # In the text of a reply, as an API or a proxy echoes a request's header.
-ECHO = "Bearer gho_0123456789abcdefghijklmnopqrstuvwxyz"
+ECHO = "Bearer gho_0123456789abcdefghijklmnop"
 TOKEN = ECHO.partition(" ")[2]
 
 JSON = {"Content-Type": "application/json"}

@@ -15,8 +15,9 @@ from clients.fly import FlyClient
 from clients.transport import no_progress
 from sandbox import captionacc
 from sandbox.testing import Sandbox, running_sandbox
-from tests.engine.program.test_canaries import leaks, processes
+from tests.engine.program.test_canaries import processes
 from tests.support.engine import Engine
+from tests.support.leaks import leaks
 from tests.support.prefect_server import plain_environment, run_client
 from tests.support.receiver import Receiver, receiving
 from tests.support.stub_world import stack_config

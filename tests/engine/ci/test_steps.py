@@ -17,18 +17,15 @@ from typing import Any
 import pytest
 import yaml
 
-import toolchain
 from proof import processes
 from sandbox import captionacc
 from sandbox.testing import Sandbox
 from tests.support import waiting
-from tests.support.engine import PASSPHRASE, ROOT, STACK, Engine
+from tests.support.ci_step import OUTPUT, PACK, run_step, step_environment
+from tests.support.engine import STACK, Engine
 from tests.support.stub_world import stack_config, stub_world
 
 pytestmark = pytest.mark.engine
-# The engine that is built here takes a pack as a program; an installed CLI takes the folder "policy".
-PACK = str(ROOT / "toolchain" / "policy-pack")
-OUTPUT = "output"
 
 
 @dataclass(frozen=True)
@@ -46,25 +43,11 @@ class Job:
     @property
     def surroundings(self) -> dict[str, str]:
         """The variables of a step."""
-        return {
-            **os.environ,
-            **toolchain.pulumi_env(),
-            **self.sandbox.env(),
-            "PYTHONPATH": str(ROOT),
-            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
-            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-            "GITHUB_OUTPUT": str(self.folder / OUTPUT),
-            "GITHUB_ENV": str(self.folder / "environment"),
-            "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
-        }
+        return step_environment(self.engine)
 
     def step(self, *words: str, code: int = 0, **changes: str) -> str:
         """Run `python -m ci` with these words; return what it printed."""
-        env = {**self.surroundings, **changes}
-        argv = [sys.executable, "-m", "ci", *words]
-        done = subprocess.run(argv, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return run_step(self.engine, *words, code=code, **changes)
 
     def preview(self, code: int = 0) -> str:
         """Run the preview's step and return the comment."""

@@ -1,15 +1,17 @@
-"""No secret is anywhere it can be read: state, journal, engine output, command lines, logs of the emulated machines."""
+"""No secret is anywhere it can be read: state, engine and policy output, previews, journal, logs, argv, the tree."""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,45 +19,26 @@ import pytest
 
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
-from tests.support.engine import PASSPHRASE
+from tests.support.ci_step import PACK, run_step
+from tests.support.engine import PASSPHRASE, ROOT, STACK
+from tests.support.leaks import Place, file, leaks
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine
 
 PASSWORD = "c4n/ary p@ss"
 LOOK_EVERY_SECONDS = 0.02
+VERBOSITY = re.compile(r'"v":(\d+)\}')
+# Lengths are those of real ones: what tests plant is shorter.
+REAL_KEY = re.compile(
+    r"pf_[\w-]{43}|gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{82}|pnu_[A-Za-z0-9]{36}|fm2_[\w/+=]{100}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{60}"
+)
 # The programs on machines, and what each of them needs.
 PROGRAMS: dict[str, set[str]] = {
     "server.py": {"database password"},
     "orchestrator.py": {"orchestrator's key"},
 }
-
-
-def spellings(secret: str) -> set[str]:
-    """The secret in clear, as in JSON, URL-encoded, and in base64 at each of its three alignments in a longer text."""
-    raw = secret.encode()
-    found = {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}
-    for shift in range(3):
-        encoded = base64.b64encode(b"\0" * shift + raw).decode()
-        # The first and last characters also depend on the neighbours.
-        inner = encoded[4 if shift else 0 : len(encoded) - 4]
-        found.add(inner)
-    return found
-
-
-def leaks(text: str, secrets: dict[str, str]) -> set[str]:
-    """Names of the secrets that stand in `text` in any spelling, also where a line break or an indent parts them."""
-    whole = unbroken(text)
-    return {
-        name
-        for name, secret in secrets.items()
-        if any(form in text or unbroken(form) in whole for form in spellings(secret))
-    }
-
-
-def unbroken(text: str) -> str:
-    """The text without white space and without line breaks as JSON spells them."""
-    return "".join(text.replace("\\r", "").replace("\\n", "").split())
 
 
 @dataclass
@@ -108,10 +91,25 @@ def all_secrets(deployment: Deployment) -> dict[str, str]:
     return found
 
 
-def test_no_secret_can_be_read_anywhere(deployment: Deployment, tmp_path: Path) -> None:
-    """After up and destroy no secret stands in the state, its backups, the journal, the output or an argv.
+def places(deployment: Deployment, folder: Path) -> dict[str, Place]:
+    """Where no secret may be, by name."""
+    printed = deployment.engine.output
+    found = {
+        "engine output": Place(deployment.engine.text, printed.append),
+        "journal": file(folder / "sandbox" / "journal.jsonl"),
+    }
+    for app in (captionacc.SERVER, captionacc.ORCHESTRATOR):
+        logs = deployment.sandbox.fly.logs
+        found[f"log of {app}"] = Place(partial(logs.text, app), partial(logs.add, app, "m", "ewr"))
+    # The state, its backups and history; the stack file; a pull request's comment and the job's summary.
+    files = [path for path in (folder / "stack").rglob("*") if path.is_file()]
+    return found | {str(path.relative_to(folder)): file(path) for path in files}
 
-    On the machines no program has a secret that it does not need.
+
+def test_no_secret_can_be_read_anywhere(deployment: Deployment, tmp_path: Path) -> None:
+    """After up, a pull request's preview under the policy pack, and destroy no secret can be read in any place.
+
+    On the machines no program has a secret that it does not need. The control plants one in each place, and finds it.
     """
     deployment.configure()
     deployment.engine.set({"prefect-fly:databaseUrl": f"postgresql://prefect:{PASSWORD}@127.0.0.1:5432/postgres"})
@@ -119,20 +117,75 @@ def test_no_secret_can_be_read_anywhere(deployment: Deployment, tmp_path: Path) 
         deployment.engine.up()
         secrets = all_secrets(deployment)
         state = deployment.engine.state()
+        deployment.engine.set({"prefect-fly:keys": {"current": 2, "accepted": [1, 2]}})
+        comment = ["preview", "--stack", STACK, "--text", "comment.md", "--policy-pack", PACK]
+        deployment.engine.output.append(run_step(deployment.engine, *comment))
         deployment.engine.destroy()
     assert leaks(state, secrets) == set()
-    backend = [path for path in (tmp_path / "stack").rglob("*") if path.is_file()]
-    assert len(backend) > 3
-    for path in backend:
-        assert leaks(path.read_text(errors="replace"), secrets) == set(), path.name
-    assert leaks((tmp_path / "sandbox" / "journal.jsonl").read_text(), secrets) == set()
-    assert leaks(deployment.engine.text(), secrets) == set()
-    for app in (captionacc.SERVER, captionacc.ORCHESTRATOR):
-        assert leaks(deployment.sandbox.fly.logs.text(app), secrets) == set()
+    everywhere = places(deployment, tmp_path)
+    assert "What restarts" in everywhere["stack/comment.md"].read()
+    assert "prefect-fly" in deployment.engine.text(), "the policy pack says that it ran"
+    assert len(everywhere) > 10
+    for name, place in everywhere.items():
+        assert leaks(place.read(), secrets) == set(), name
+        place.plant(PASSWORD)
+        assert leaks(place.read(), secrets) == {"database password"}, name
     assert any("-m ops redeploy" in line for line in seen.lines)
     assert leaks("\n".join(seen.lines), secrets) == set()
     for program, needed in PROGRAMS.items():
         assert leaks("\n".join(seen.variables[program]), secrets) == needed, program
+
+
+def test_what_the_engine_says_of_secrets_when_it_is_asked_to_say_all(deployment: Deployment) -> None:
+    """`-v=9 --logtostderr --logflow` shows generated keys, the database's URL and GitHub's token, by level of `-v`.
+
+    That is Pulumi's own (docs/security.md). The other tokens and the passphrase are in none of it, and what is printed
+    beside it stays clean.
+    """
+    deployment.engine.set({"prefect-fly:databaseUrl": f"postgresql://prefect:{PASSWORD}@127.0.0.1:5432/postgres"})
+    said: list[str] = []
+    deployment.engine.up(log_verbosity=9, log_to_std_err=True, log_flow=True, on_error=said.append)
+    secrets = all_secrets(deployment)
+    levels: dict[int, list[str]] = {}
+    for line in "\n".join(said).splitlines():
+        level = VERBOSITY.search(line)
+        levels.setdefault(int(level[1]) if level else 0, []).append(line)
+    found = {level: leaks("\n".join(lines), secrets) for level, lines in levels.items()}
+    assert {level: names for level, names in found.items() if names} == {
+        3: {"admin's key"},
+        5: {"GITHUB_TOKEN"},
+        9: {"admin's key", "github's key", "orchestrator's key", "database password", "GITHUB_TOKEN"},
+    }
+    assert leaks(deployment.engine.text(), secrets) == set()
+
+
+def in_tree(root: Path) -> dict[str, str]:
+    """The text of every file that git knows of, or would take, by path."""
+    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(argv, cwd=root, check=True, capture_output=True, text=True).stdout.split("\0")
+    return {name: (root / name).read_text(errors="replace") for name in names if (root / name).is_file()}
+
+
+def keys_in(tree: dict[str, str]) -> set[str]:
+    """Names of the files that hold what only a real key or token looks like."""
+    return {name for name, text in tree.items() if REAL_KEY.search(text)}
+
+
+def test_no_key_lies_in_the_tree(tmp_path: Path) -> None:
+    """No file of the checkout holds a whole key, token or private key. The control finds one of each kind."""
+    assert keys_in(in_tree(ROOT)) == set()
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    planted = [
+        f"pf_{'x7Q' * 14}_",
+        f"ghp_{'a1B' * 12}",
+        f"github_pat_{'a1B' * 27}_",
+        f"fm2_{'lJ7' * 40}",
+        f"pnu_{'a1B' * 12}",
+        f"-----BEGIN {'RSA '}PRIVATE KEY-----\n{'MIIE' * 20}",
+    ]
+    for number, text in enumerate(planted):
+        (tmp_path / f"{number}.txt").write_text(f"key={text}\n")
+    assert len(keys_in(in_tree(tmp_path))) == len(planted)
 
 
 @pytest.mark.parametrize("before", ["", "a", "ab", "name:"])

@@ -51,6 +51,15 @@ def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_re
     assert not outcome.violations, outcome
 
 
+def test_a_deletion_that_githubs_provider_does_not_believe_goes_on_with_a_refresh() -> None:
+    """The answer is lost, the provider asks again and takes the 404 for a failure: `up --refresh` finds it gone."""
+    clean = clean_run("detach")
+    case = next(case for case in cases("detach", clean) if case.disbelieved and case.fault == "reset after the effect")
+    outcome = run_case(case, clean)
+    assert (outcome.hits, outcome.survived) == (1, False)
+    assert not outcome.violations, outcome
+
+
 def test_a_world_that_ends_otherwise_is_a_violation() -> None:
     """The control of the comparison: a clean run that knew another end."""
     clean = clean_of("up")
