@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pulumi.dynamic import ResourceProvider
 
@@ -111,8 +111,6 @@ def test_any_config_that_a_machine_shows_can_be_compared(live: dict[str, Any]) -
     assert FlyMachineProvider().diff("id", over_the_wire(found), inputs).changes
 
 
-# Fewer than usual: a fingerprint is slow on purpose.
-@settings(max_examples=10)
 @given(
     values=st.dictionaries(
         st.from_regex(r"[A-Z][A-Z_]{0,8}", fullmatch=True), TEXTS.filter(bool), min_size=1, max_size=2
