@@ -8,6 +8,9 @@ PYTEST_ARGS ?= -n 6 --dist loadfile --no-loadscope-reorder --randomly-seed=20261
 COVERAGE := --cov --cov-report=term:skip-covered
 VENV_PYTHON := .venv/bin/python
 
+# With it each of the many short processes would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-fast test-plugins prove-real sweep check check-monitoring audit bench demo demo-rollback demo-stop
 

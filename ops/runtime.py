@@ -67,13 +67,15 @@ class Runtime:
     Attributes:
         world: what --endpoints states.
         poll: seconds at most between two looks at something that takes time.
+        lag: seconds that an answer may be behind what just happened.
         clock: unix seconds.
     """
 
     world: World
     progress: Progress
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
-    poll: float = 5.0
+    poll: float = 2.0
+    lag: float = 5.0
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
@@ -85,4 +87,5 @@ class Runtime:
 
 def runtime(world: World) -> Runtime:
     """Return the Runtime of a real run. It asks the sandbox more often, because that answers faster."""
-    return Runtime(world=world, progress=Progress(), poll=1.0 if world is World.SANDBOX else 5.0)
+    poll, lag = (0.25, 1.0) if world is World.SANDBOX else (2.0, 5.0)
+    return Runtime(world=world, progress=Progress(), poll=poll, lag=lag)

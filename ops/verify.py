@@ -29,7 +29,7 @@ from ops.runtime import Runtime
 from ops.verify_server import credential_from
 
 # So many pauses long nothing but pages that are not the agreed JSON, and waiting is pointless.
-_FOREIGN_POLLS = 2
+_FOREIGN_LAGS = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     for left in rt.until(args.timeout):
         reading = endpoint.read()
         foreign_since = min(foreign_since, rt.clock()) if reading.foreign else math.inf
-        if rt.clock() - foreign_since >= _FOREIGN_POLLS * rt.poll:
+        if rt.clock() - foreign_since >= _FOREIGN_LAGS * rt.lag:
             raise OpsError(_wrong_shape(args.health_url, reading))
         problem = _unhealthy(args.health_url, reading)
         if not problem:

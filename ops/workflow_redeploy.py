@@ -116,7 +116,7 @@ class WorkflowRedeploy:
         found = self.in_flight()
         if found:
             return found
-        self._rt.sleep(self._rt.poll)
+        self._rt.sleep(self._rt.lag)
         return self.in_flight()
 
     def in_flight(self) -> Run | None:

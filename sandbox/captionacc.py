@@ -14,12 +14,10 @@ from sandbox.fly.models import App, Machine
 from sandbox.github.models import Run, Workflow
 from sandbox.github.runs import RunHook
 from sandbox.github.state import GitHubState
+from sandbox.names import ORCHESTRATOR, ORGANISATION, REPOSITORY, SERVER, WORKFLOW
 
-ORGANISATION = "captionacc"
-REPOSITORY = "captionacc/captionacc"
-ORCHESTRATOR = "captionacc-orchestrator"
-SERVER = "captionacc-prefect"
-WORKFLOW = "deploy-orchestrator.yml"
+__all__ = ["ORCHESTRATOR", "ORGANISATION", "REPOSITORY", "SERVER", "WORKFLOW"]
+
 ORCHESTRATOR_PORT = 8080
 ORCHESTRATOR_IMAGE = f"registry.fly.io/{ORCHESTRATOR}:deployment-01"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import shlex
 import sys
@@ -11,8 +12,7 @@ from typing import Any, cast
 
 from sandbox import daemon
 from sandbox.demo.stack import has_stack, pulumi_variables
-from sandbox.postgres import PostgresError
-from sandbox.world import DriverName, Options, WorldError
+from sandbox.names import DriverName
 from toolchain import NoBuilderError, ToolchainError, docker_engine, gobuild, pins
 from toolchain.base_image import ensure_base
 from toolchain.prefect_env import prefect_python
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         {"start": _start, "stop": _stop, "status": _status, "env": _env, "reset": _reset}[options.verb](options)
-    except (daemon.DaemonError, WorldError, PostgresError, ToolchainError) as error:
+    except (daemon.DaemonError, ToolchainError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -88,7 +88,8 @@ def _has_registry() -> bool:
 
 def _start(options: argparse.Namespace) -> None:
     if options.foreground:
-        daemon.run(Options(home=options.home, driver=_driver(options)))
+        # All that the sandbox is made of; who only talks to it does not wait for that.
+        importlib.import_module("sandbox.living").run(options.home, _driver(options))
         return
     found = daemon.running(options.home) or daemon.start(options.home, _driver(options))
     width = max(len(title) for title in _ADDRESSES)

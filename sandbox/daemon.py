@@ -2,11 +2,12 @@
 
 A running sandbox holds a lock on `<home>/sandbox.pid`, in which its id stands; a file without the lock is a leftover
 and means nothing. When it is ready it writes `<home>/env.json`, which only its owner can read: it holds tokens.
+
+What it is made of is in `sandbox.living`, which is loaded by the process that is the sandbox and by no other.
 """
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import json
 import os
@@ -21,9 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sandbox.core.store import write_private_json
 from sandbox.home import end_leftovers, forget
-from sandbox.world import DriverName, Options, World
+from sandbox.names import DriverName
 
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0
@@ -133,48 +133,6 @@ def status(home: Path) -> dict[str, Any]:
             return found
     except (urllib.error.URLError, TimeoutError) as error:
         raise DaemonError(f"could not ask the sandbox: {error}. Look at {home / 'sandbox.log'}.") from error
-
-
-def run(options: Options) -> None:
-    """Be the sandbox until SIGTERM or SIGINT.
-
-    Raises:
-        DaemonError: another one runs on this home.
-        WorldError: it could not be started.
-    """
-    home = options.home
-    home.mkdir(parents=True, exist_ok=True)
-    _hold_pid_file(home)
-    asyncio.run(_live(options))
-
-
-async def _live(options: Options) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    world = World(options)
-    try:
-        await world.start()
-        write_private_json(options.home / "env.json", world.env())
-        print(f"sandbox: ready, pid {os.getpid()}", flush=True)
-        await ended.wait()
-    finally:
-        (options.home / "env.json").unlink(missing_ok=True)
-        await world.stop()
-        print("sandbox: stopped", flush=True)
-
-
-def _hold_pid_file(home: Path) -> None:
-    """Lock the file until this process ends: it is never closed, for whoever waits for the lock waits for the end."""
-    file = os.open(home / "sandbox.pid", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(file)
-        raise DaemonError(f"could not start the sandbox: one runs on {home} already.") from error
-    os.ftruncate(file, 0)
-    os.write(file, str(os.getpid()).encode())
 
 
 def _wait_ready(home: Path, process: subprocess.Popen[bytes] | None) -> dict[str, str]:

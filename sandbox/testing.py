@@ -23,8 +23,9 @@ from sandbox.github.models import Run
 from sandbox.github.state import GitHubState
 from sandbox.images import Images
 from sandbox.machines.emulated import EmulatedDriver
+from sandbox.names import DriverName
 from sandbox.postgres import PostgresServer
-from sandbox.world import DriverName, Options, World
+from sandbox.world import Options, World
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sandbox import captionacc, home
 from sandbox.better_stack.service import BetterStack
@@ -26,12 +26,11 @@ from sandbox.images import Images, process_image_reference
 from sandbox.machines.driver import Driver
 from sandbox.machines.emulated import EmulatedDriver
 from sandbox.machines.process import ProcessDriver
+from sandbox.names import DriverName
 from sandbox.postgres import PostgresServer
 from sandbox.registry import RegistryServer
 from sandbox.status import Status
 from toolchain.base_image import ensure_base
-
-DriverName = Literal["emulated", "process", "container"]
 
 _HEALTHY_SECONDS = 300.0
 

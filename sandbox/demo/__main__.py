@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.daemon import DaemonError
 from sandbox.demo import rollback, up
 from sandbox.demo.stack import ROOT, DemoError
 from sandbox.demo.world import World
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 rollback.run(world)
             case "stop":
                 world.stop()
-    except (DemoError, ToolchainError) as error:
+    except (DaemonError, DemoError, ToolchainError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0

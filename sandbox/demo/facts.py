@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.captionacc import SERVER
+from sandbox.names import SERVER
 from toolchain.docker_engine import answering_host
 
 _NO_CONTAINERS = (

@@ -60,8 +60,9 @@ class Stack:
         kept["config"] = config
         self.config_file.write_text(yaml.safe_dump(kept, sort_keys=True), encoding="utf-8")
         self._make()
+        known = json.loads(self.run(["config", "--show-secrets", "--json"]))
         for key, value in secret.items():
-            if self._decrypted(key) != value:
+            if known.get(f"prefect-fly:{key}", {}).get("value") != value:
                 self.run(["config", "set", "--secret", key], stdin=value)
 
     def run(self, arguments: Sequence[str], *, stdin: str | None = None, folder: Path = ROOT) -> str:
@@ -102,8 +103,8 @@ class Stack:
 
     def holds(self, kind: str) -> bool:
         """Tell whether the state holds a resource of that type."""
-        deployment = json.loads(self.run(["stack", "export"]))["deployment"]
-        return any(item["type"] == kind for item in deployment.get("resources") or [])
+        latest = json.loads(_state_file(self.home).read_text(encoding="utf-8"))["checkpoint"]["latest"] or {}
+        return any(item["type"] == kind for item in latest.get("resources") or [])
 
     def exists(self) -> bool:
         """Tell whether the stack was ever made."""
@@ -119,15 +120,10 @@ class Stack:
         self.run(["stack", "init", STACK, "--secrets-provider", "passphrase"], folder=folder)
         shutil.rmtree(folder)
 
-    def _decrypted(self, key: str) -> str | None:
-        listed = json.loads(self.run(["config", "--show-secrets", "--json"]))
-        found = listed.get(f"prefect-fly:{key}")
-        return found.get("value") if found else None
-
 
 def has_stack(home: Path) -> bool:
     """Tell whether the demo's stack was ever made below `home`."""
-    return (home / "pulumi" / ".pulumi" / "stacks" / "prefect-fly" / f"{STACK}.json").exists()
+    return _state_file(home).exists()
 
 
 def pulumi_variables(home: Path) -> dict[str, str]:
@@ -144,3 +140,7 @@ def pulumi_variables(home: Path) -> dict[str, str]:
         "PULUMI_OPTION_CONFIG_FILE": str((home / "Pulumi.sandbox.yaml").resolve()),
         "PULUMI_STACK": STACK,
     }
+
+
+def _state_file(home: Path) -> Path:
+    return home / "pulumi" / ".pulumi" / "stacks" / "prefect-fly" / f"{STACK}.json"

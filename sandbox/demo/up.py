@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import toolchain
@@ -35,8 +36,11 @@ def run(world: World) -> None:
                 'Fix it and run "make demo" again; it goes on from there.'
             )
     heading("4/4 What there is now")
-    changes = stack.last_changes()
-    print(table(_rows(stack.outputs(), before, world.status())))
+    # Each is a start of the CLI, and the passphrase is slow by design.
+    with ThreadPoolExecutor() as pool:
+        changed, outputs = pool.submit(stack.last_changes), pool.submit(stack.outputs)
+        changes = changed.result()
+        print(table(_rows(outputs.result(), before, world.status())))
     print(f"\n{_summary(changes)} It took {time.monotonic() - started:.0f} s.")
     if facts.left_out:
         print(facts.left_out)

@@ -53,7 +53,7 @@ def client(sandbox: Sandbox) -> GitHubClient:
 @pytest.fixture
 def rt(sandbox: Sandbox) -> Runtime:
     progress = Progress(io.StringIO())
-    return Runtime(world=World.SANDBOX, progress=progress, environ=sandbox.env(), poll=0.05)
+    return Runtime(world=World.SANDBOX, progress=progress, environ=sandbox.env(), poll=0.05, lag=0.05)
 
 
 def flow(client: GitHubClient, rt: Runtime, file: str = FILE, inputs: dict[str, str] | None = None) -> WorkflowRedeploy:

@@ -109,7 +109,7 @@ def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         return "healthy" if wired else "not_configured"
 
     def fast_runtime(world: World) -> Runtime:
-        return Runtime(world=world, progress=Progress(), environ=running.env() | extra, poll=0.05)
+        return Runtime(world=world, progress=Progress(), environ=running.env() | extra, poll=0.05, lag=0.05)
 
     extra: dict[str, str] = {}
     options = FlyOptions(org=ORG, exact_rate_limits=True)

@@ -37,7 +37,7 @@ def test_doctor_finds_nothing_wrong_in_a_good_world(verbs: Verbs) -> None:
 def test_doctor_tells_problems_and_shows_no_secret(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each broken thing is a line of its own, one failing look does not hide the others, and no token is printed."""
     environ = verbs.sandbox.env() | {"GITHUB_TOKEN": "ghp_canary", "BETTERSTACK_API_TOKEN": "canary"}
-    broken = Runtime(world=World.SANDBOX, progress=Progress(), environ=environ, poll=0.05)
+    broken = Runtime(world=World.SANDBOX, progress=Progress(), environ=environ, poll=0.05, lag=0.05)
     monkeypatch.setattr(program, "runtime", lambda _world: broken)
     verbs.health_url = DEAD
     assert doctor(verbs) is None

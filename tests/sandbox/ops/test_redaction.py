@@ -35,7 +35,7 @@ def app(sandbox: Sandbox) -> None:
 
 
 def runtime(sandbox: Sandbox) -> Runtime:
-    return Runtime(world=World.SANDBOX, progress=Progress(), environ=sandbox.env(), poll=0.05)
+    return Runtime(world=World.SANDBOX, progress=Progress(), environ=sandbox.env(), poll=0.05, lag=0.05)
 
 
 def texts(error: BaseException) -> str:

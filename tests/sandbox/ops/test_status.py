@@ -93,7 +93,7 @@ def _deployed(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploye
 
     def surroundings(world: World) -> Runtime:
         environ = verbs.sandbox.env() | made.environ
-        return Runtime(world=world, progress=Progress(), environ=environ, poll=0.05, sleep=made.pause)
+        return Runtime(world=world, progress=Progress(), environ=environ, poll=0.05, lag=0.05, sleep=made.pause)
 
     with json_server(made.answer) as made.url:
         monkeypatch.setattr(program, "runtime", surroundings)
