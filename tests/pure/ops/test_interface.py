@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from clients.endpoints import World
 from ops import arguments
 from ops.__main__ import VERBS, build_parser, main, module_of
 from ops.errors import OpsError
-from ops.runtime import LONGEST_LINE, Progress, Runtime, cut_lines
+from ops.runtime import LONGEST_LINE, Progress, Runtime, cut_lines, runtime
 from ops.stack_settings import flags_of, from_stack
 from tests.support.ops_runtime import Surroundings
 from tests.support.scripted_http import FakeClock
@@ -153,6 +154,15 @@ def test_what_takes_long_is_looked_at_a_poll_apart() -> None:
     looks = [clock.now for _left in rt.until(90)]
     assert looks[1] < 1
     assert [later - earlier for earlier, later in pairwise(looks) if 60 < earlier < 80] == [5.0] * 4
+
+
+@pytest.mark.parametrize(("world", "apart"), [(World.REAL, 2.0), (World.SANDBOX, 0.25)])
+def test_the_end_of_a_long_wait_is_seen_soon(world: World, apart: float) -> None:
+    """However long a deploy takes, the next look is no more than this many seconds away."""
+    clock = FakeClock(now=0.0)
+    rt = replace(runtime(world), clock=clock.time, sleep=clock.sleep)
+    looks = [clock.now for _left in rt.until(600)]
+    assert max(later - earlier for earlier, later in pairwise(looks)) <= apart + 0.001
 
 
 def test_no_line_is_longer_than_the_command_plugin_can_read(
