@@ -12,7 +12,7 @@ VENV_PYTHON := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast test-plugins prove-real sweep check check-monitoring audit bench demo demo-rollback demo-stop
+.PHONY: help setup test test-fast test-plugins prove-real sweep mutate check check-monitoring audit bench demo demo-rollback demo-stop
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ prove-real: setup ## Fly's contract tests against the API that CONTRACT_FLY_* na
 
 sweep: setup ## a fault or crash at each call of each operation; hours, resumed where it was ended (docs/proof.md)
 	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m proof
+
+mutate: setup ## changes the code that must not be wrong and names what no test notices; NAMES="clients.redaction.*" (docs/proof.md)
+	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m toolchain.mutate $(NAMES)
 
 check: setup ## lint, format, types, house rules, workflows
 	@.venv/bin/ruff check .

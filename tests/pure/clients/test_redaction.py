@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from clients.redaction import redacted
+from clients.redaction import one_line, redacted
 
 TOKEN = "tok en/with+odd=chars"
 
@@ -48,3 +48,23 @@ def test_ordinary_words_stay() -> None:
     """Nothing is cut out of a line that holds no secret, nor by a variable that is empty or very short."""
     line = "check /api/ready is critical: connection refused (HTTP 503), see secrets of app shop"
     assert redacted(line, {"FLY_API_TOKEN": "", "GITHUB_TOKEN": "app"}) == line
+
+
+LONGEST_READ = 20_000
+
+
+def test_a_text_is_read_up_to_its_limit() -> None:
+    """Of a longer one the last word before the limit goes: the limit may have cut a secret, which no pattern knows."""
+    words = "word " * (LONGEST_READ // 5)
+    fits = words[:-1] + "."
+    assert one_line(fits, LONGEST_READ) == fits
+    cut = one_line(words[:-5] + "canary-that-is-cut", LONGEST_READ)
+    assert cut == words[:-5].strip()
+    assert one_line("x" * (LONGEST_READ + 1), 10) == "xxxxxxxxxx"
+
+
+def test_a_line_is_as_long_as_it_may_be() -> None:
+    """One character more is cut, and the cut shows; what cannot be printed is replaced."""
+    assert one_line("a" * 10, 10) == "a" * 10
+    assert one_line("a" * 11, 10) == "a" * 10 + " …"
+    assert one_line("a\x1b[31mb\n\tc") == "a?[31mb c"

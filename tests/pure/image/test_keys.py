@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from prefect_server.keys import Key, KeyRing, KeyRingError, Rights, sha256
+from prefect_server.keys import LONGEST_CREDENTIAL, Key, KeyRing, KeyRingError, Rights, Verdict, rfc3339, sha256
 
 RING = KeyRing({"worker": Key((sha256("one"), sha256("two"))), "other": Key((sha256("three"),))})
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
@@ -107,3 +108,65 @@ def test_a_key_expires_at_its_time() -> None:
         assert (verdict.accepted, verdict.claimed, verdict.expired, verdict.expires) == (None, "anna", True, NEW_YEAR)
     assert not ring.check("anna:wrong").expired, "only who holds the key learns that it is old"
     assert ring.with_key("probe", "two").check("one").expired, "the clock goes with the ring"
+
+
+def test_a_time_is_written_in_utc_wherever_the_server_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret, the refusal and whoami, on a machine with another zone."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        moment = datetime(2027, 1, 31, 1, tzinfo=timezone(timedelta(hours=1)))
+        assert rfc3339(moment) == "2027-01-31T00:00:00Z"
+        entry = {"sha256": "0" * 64, "expires": "2027-01-31T01:00:00+01:00"}
+        read = KeyRing.parse(json.dumps({"anna": entry})).keys["anna"].expires
+        assert str(read) == "2027-01-31 00:00:00+00:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_who_somebody_is_and_why_not() -> None:
+    """The answer of whoami without an end says so, and nobody is told more than that."""
+    who = Verdict(accepted="anna", rights=Rights.VIEWER).who()
+    assert who == {"name": "anna", "rights": "viewer", "expires": None}
+    assert Verdict().why_refused() == "Unauthorized"
+
+
+def test_a_second_key_of_a_name_keeps_the_first_and_its_rights() -> None:
+    """The name is known: its rights stay."""
+    ring = KeyRing({"anna": Key((sha256("one"),), Rights.VIEWER)}).with_key("anna", "two")
+    for key in ("one", "two"):
+        assert ring.check(key).rights is Rights.VIEWER
+
+
+@pytest.mark.parametrize(
+    ("secret", "says"),
+    [
+        ("no JSON", "it is not JSON"),
+        ("{}", "it must be a JSON object that maps at least one key's name to its SHA-256"),
+        (
+            json.dumps({"!" * 70: "0" * 64}),
+            f'the name "{"!" * 64}" must be 1 to 64 letters, digits, ".", "_" or "-"',
+        ),
+        (
+            json.dumps({"anna": {"sha256": "0" * 64, "k" * 30: 1}}),
+            f'the entry of "anna" holds "{"k" * 20}"; it takes sha256, rights and expires',
+        ),
+    ],
+)
+def test_a_ring_that_cannot_be_read_says_why_and_repeats_little(secret: str, says: str) -> None:
+    """What stands there wrongly may be a key: the whole sentence, cut."""
+    with pytest.raises(KeyRingError) as raised:
+        KeyRing.parse(secret)
+    assert str(raised.value) == says
+
+
+def test_a_credential_is_taken_apart_at_its_first_colon_and_up_to_its_limit() -> None:
+    """A key may hold a colon; one character more than the longest credential is nobody's."""
+    longest = "k" * LONGEST_CREDENTIAL
+    ring = KeyRing({"worker": Key((sha256("a:b"), sha256(longest), sha256(longest + "k")))})
+    assert ring.check("worker:a:b") == Verdict("worker", "worker", Rights.ADMIN)
+    assert ring.check(longest).accepted == "worker"
+    assert ring.check(longest + "k") == Verdict()
+    assert ring.check("worker:wrong") == Verdict(claimed="worker")
+    assert ring.check("stranger:wrong") == Verdict()

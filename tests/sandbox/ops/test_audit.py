@@ -13,6 +13,7 @@ from ops import __main__ as program
 from ops.runtime import Progress, Runtime
 from tests.support.fake_server import CREDENTIAL
 from tests.support.health_server import json_server
+from tests.support.leaks import leaks
 
 NOW = 1_800_000_000.0
 
@@ -121,3 +122,16 @@ def test_what_cannot_be_read_has_its_sentence(
     kept.refuses = refuses
     assert program.main(["audit", "dev", *flags]) == 1
     assert says in capsys.readouterr().err
+
+
+def test_a_key_that_the_server_says_back_is_not_shown(
+    kept: Kept, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a proxy or a broken server puts into its refusal stays out of the terminal and of a CI log."""
+    monkeypatch.setenv("PREFECT_FLY_VERIFY_KEY", f"{CREDENTIAL.name}:{CREDENTIAL.key}")
+    for spoken in (CREDENTIAL.key, CREDENTIAL.basic()):
+        kept.refuses = 403, {"detail": f"I was sent {spoken} and refuse"}
+        assert program.main(["audit", "dev"]) == 1
+        told = "".join(capsys.readouterr())
+        assert "I was sent" in told
+        assert leaks(told, {"the key": CREDENTIAL.key}) == set()
