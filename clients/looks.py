@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -32,14 +31,15 @@ class SharedLooks(Generic[Seen]):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._looks: defaultdict[Hashable, _Look[Seen]] = defaultdict(_Look)
+        self._looks: dict[Hashable, _Look[Seen]] = {}
 
     def at(self, what: Hashable, asker: str, ask: Callable[[], Seen]) -> Seen:
         """Return what another asker just saw, or ask; askers at the same time wait for the one that asks.
 
         A look may be a few seconds old, so only believe one that shows what is expected.
         """
-        look = self._looks[what]
+        # One step, so that threads that come at the same time get the same one.
+        look = self._looks.setdefault(what, _Look())
         with look.lock:
             if look.seen is not None and asker not in look.askers and self._clock() - look.at <= LASTS:
                 look.askers.add(asker)

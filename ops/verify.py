@@ -28,7 +28,7 @@ from ops.reaching import add_reach, prefect_client
 from ops.runtime import Runtime
 from ops.verify_server import credential_from
 
-# So many pauses long nothing but pages that are not the agreed JSON, and waiting is pointless.
+# So many lags long nothing but pages that are not the agreed JSON, and waiting is pointless.
 _FOREIGN_LAGS = 2
 
 
