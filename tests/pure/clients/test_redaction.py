@@ -68,3 +68,11 @@ def test_a_line_is_as_long_as_it_may_be() -> None:
     assert one_line("a" * 10, 10) == "a" * 10
     assert one_line("a" * 11, 10) == "a" * 10 + " …"
     assert one_line("a\x1b[31mb\n\tc") == "a?[31mb c"
+
+
+def test_the_shortest_secret_that_is_cut_out_and_what_follows_the_last_colon() -> None:
+    """Eight characters are one, seven may be a word; a key is what stands behind the last colon."""
+    assert redacted("it said eight888", {"GITHUB_TOKEN": "eight888"}) == "it said [cut out]"
+    assert redacted("it said seven77", {"GITHUB_TOKEN": "seven77"}) == "it said seven77"
+    assert redacted("key longenoughkey", {"PREFECT_FLY_VERIFY_KEY": "a:b:longenoughkey"}) == "key [cut out]"
+    assert redacted("it said eightch%25", {"GITHUB_TOKEN": "eightch%"}) == "it said [cut out]", "longer forms go first"

@@ -12,7 +12,7 @@ from providers import fly_machine_state as state
 from providers.api_key import ApiKeyProvider
 from providers.fly_certificate import FlyCertificateProvider
 from providers.fly_secrets_state import drift
-from providers.lifecycle import adopting
+from providers.lifecycle import adopting, changed, plain, unknown
 from providers.prefect_variable import VariableProvider
 
 OWNER = "0123456789ab"
@@ -75,8 +75,8 @@ def test_a_read_shows_what_somebody_changed_and_keeps_the_rest() -> None:
     assert (seen["config"]["env"], seen["instance_id"], seen["private_ip"]) == ({"A": "2"}, "i1", "fdaa::2")
     assert "env.A" in seen["drifted"]
     assert state.seen(PROPS, machine(private_ip=""))["private_ip"] == "fdaa::1"
-    unknown = {key: value for key, value in PROPS.items() if key != "private_ip"}
-    assert state.seen(unknown, machine(private_ip=""))["private_ip"] == ""
+    unsaid = {key: value for key, value in PROPS.items() if key != "private_ip"}
+    assert state.seen(unsaid, machine(private_ip=""))["private_ip"] == ""
     for status in ("", "ok"):
         assert state.seen(PROPS, machine(host_status=status, config={"env": {"A": "2"}}))["config"]["env"] == {"A": "2"}
     silent = state.seen(PROPS, machine(host_status="unreachable", config={"env": {}}))
@@ -109,3 +109,16 @@ def test_differences_that_only_some_resources_know() -> None:
     variable = {"name": "v", "value": 1, "owner": OWNER}
     assert VariableProvider().diff("v", variable, {**variable, "owner": "ba9876543210"}).changes
     assert not VariableProvider().diff("v", variable, variable).changes
+
+
+def test_what_is_not_known_yet_is_never_the_same() -> None:
+    """Wherever it stands in a value, and also beside another that is not known."""
+    for value in (UNKNOWN, [UNKNOWN], ["a", UNKNOWN], {"a": [{"b": UNKNOWN}]}):
+        assert unknown(value)
+        assert changed({"a": value}, {"a": value}, ["a"]) == ["a"]
+    assert not unknown(["a", {"b": ["c"]}])
+
+
+def test_the_engines_own_keys_are_no_props() -> None:
+    """Nor is what is None; numbers that came back as floats are whole again."""
+    assert plain({"__provider": "x", "a": 2.0, "b": None, "c__": "kept"}) == {"a": 2, "c__": "kept"}
