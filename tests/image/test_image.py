@@ -5,50 +5,32 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from pathlib import Path
 
 import docker
 import pytest
 import requests
-from docker.models.containers import Container
 
 from tests.image.conftest import KEYS
-from tests.support.containers import require_docker
+from tests.support.containers import MEGABYTE, container, made, require_docker, wait_until_ready
 from tests.support.prefect_server import (
     SOURCE,
-    START_SECONDS,
     Program,
     database_environment,
     hashed,
     result_of,
     run_client,
 )
-from toolchain.base_image import ensure_base
-from toolchain.docker_engine import build_network
-from toolchain.standins.context import Context
-from toolchain.standins.daemon import build
 
 pytestmark = [pytest.mark.containers, pytest.mark.prefect]
-
-TAG = "prefect-fly/image-test:1"
-MEGABYTE = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[docker.DockerClient]:
     with closing(docker.DockerClient(base_url=require_docker(), version="auto", timeout=600)) as client:
         yield client
-
-
-def made(engine: docker.DockerClient, folder: Path) -> str:
-    """Build a folder as the program does and give the image's id."""
-    host = require_docker()
-    args = {"args": {"BASE_IMAGE": ensure_base(host)}, "platform": "linux/amd64", "network": build_network(host)}
-    build(engine, {"imageName": TAG, "build": args}, Context(str(folder), None), lambda _line: None)
-    return str(engine.images.get(TAG).id)
 
 
 @pytest.fixture(scope="module")
@@ -99,26 +81,6 @@ def test_bill_of_materials(engine: docker.DockerClient, image: str) -> None:
     assert listed == set(re.findall(r"^[a-z0-9][a-z0-9.-]*==[^ ;\\]+", lock, re.MULTILINE))
 
 
-@contextmanager
-def container(
-    engine: docker.DockerClient, image: str, verb: str, environ: dict[str, str], *, memory: int, swap: int
-) -> Iterator[Container]:
-    """Run a verb as Fly would, with this much memory and swap (MB)."""
-    running = engine.containers.run(
-        image,
-        [verb],
-        environment=environ,
-        network_mode="host",
-        detach=True,
-        mem_limit=memory * MEGABYTE,
-        memswap_limit=(memory + swap) * MEGABYTE,
-    )
-    try:
-        yield running
-    finally:
-        running.remove(force=True)
-
-
 def test_nothing_is_in_it_twice(engine: docker.DockerClient, image: str) -> None:
     """The UI stands where it is served from and nowhere else, and no package brings its tests, pip or caches."""
     site = "/opt/prefect-server/lib/python3.11/site-packages"
@@ -166,14 +128,3 @@ def test_small_machine(engine: docker.DockerClient, image: str, fresh_database: 
         state = serving.attrs["State"]
         assert not state["OOMKilled"]
         assert state["ExitCode"] == 143  # SIGTERM's, passed on by the init; 137 would be a kill
-
-
-def wait_until_ready(program: Program, serving: Container) -> None:
-    """Return when the server in the container is ready."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(requests.ConnectionError, requests.Timeout):
-            if requests.get(f"{program.api_url}/ready", timeout=600).ok:
-                return
-        time.sleep(0.2)
-    raise AssertionError(serving.logs().decode())

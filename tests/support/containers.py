@@ -1,12 +1,27 @@
-"""Whether this machine has a Docker engine, and what a container test does without one."""
+"""Whether this machine has a Docker engine, what a container test does without one, and the image in its containers."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import docker
 import pytest
+import requests
+from docker.models.containers import Container
 
+from tests.support.prefect_server import START_SECONDS, Program
 from toolchain import docker_engine
+from toolchain.base_image import ensure_base
+from toolchain.docker_engine import build_network
+from toolchain.standins.context import Context
+from toolchain.standins.daemon import build
+
+TAG = "prefect-fly/image-test:1"
+MEGABYTE = 1024 * 1024
 
 
 def require_docker() -> str:
@@ -21,3 +36,42 @@ def require_docker() -> str:
     if os.environ.get(docker_engine.REQUIRED_VARIABLE):
         pytest.fail(f"{sentence}, and {docker_engine.REQUIRED_VARIABLE} says that there must be one")
     pytest.skip(sentence)
+
+
+def made(engine: docker.DockerClient, folder: Path) -> str:
+    """Build a folder as the program does and give the image's id."""
+    host = require_docker()
+    args = {"args": {"BASE_IMAGE": ensure_base(host)}, "platform": "linux/amd64", "network": build_network(host)}
+    build(engine, {"imageName": TAG, "build": args}, Context(str(folder), None), lambda _line: None)
+    return str(engine.images.get(TAG).id)
+
+
+@contextmanager
+def container(
+    engine: docker.DockerClient, image: str, verb: str, environ: dict[str, str], *, memory: int, swap: int
+) -> Iterator[Container]:
+    """Run a verb as Fly would, with this much memory and swap (MB)."""
+    running = engine.containers.run(
+        image,
+        [verb],
+        environment=environ,
+        network_mode="host",
+        detach=True,
+        mem_limit=memory * MEGABYTE,
+        memswap_limit=(memory + swap) * MEGABYTE,
+    )
+    try:
+        yield running
+    finally:
+        running.remove(force=True)
+
+
+def wait_until_ready(program: Program, serving: Container) -> None:
+    """Return when the server in the container is ready."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(requests.ConnectionError, requests.Timeout):
+            if requests.get(f"{program.api_url}/ready", timeout=600).ok:
+                return
+        time.sleep(0.2)
+    raise AssertionError(serving.logs().decode())

@@ -33,6 +33,7 @@ STEPS: Mapping[str, str] = {
     # One row for each stack's signing secret; the ring is text, since the proof is for its very letters.
     "api_keys": "CREATE TABLE {own}.api_keys (signer text PRIMARY KEY, generation bigint NOT NULL, ring text NOT NULL, "
     "mac text NOT NULL, written_at timestamptz NOT NULL DEFAULT now())",
+    "lineage_without_checks": lineage_tables.STEP_WITHOUT_CHECKS,
 }
 """Name to SQL, in the order in which they are run. `{own}` stands for our schema, `{prefect}` for Prefect's."""
 

@@ -1,4 +1,4 @@
-"""Many small flow runs at once, as argv says (`load.py 200 10`). Prints one JSON line."""
+"""Many small flow runs at once, as argv says (`load.py 200 10`, or `load.py 200 10 assets`). Prints one JSON line."""
 
 # mypy: ignore-errors
 # It runs in Prefect's own environment, which the checks do not have.
@@ -8,7 +8,8 @@ import json
 import sys
 import time
 
-from prefect import flow, get_client, task
+from prefect import Flow, flow, get_client, task
+from prefect.assets import materialize
 from prefect.client.schemas.filters import FlowRunFilter
 
 
@@ -22,7 +23,17 @@ async def load(number: int) -> int:
     return await step(number)
 
 
-async def main(runs: int, together: int) -> None:
+@materialize("s3://load/table", asset_deps=["s3://load/source"])
+async def write(number: int) -> int:
+    return number
+
+
+@flow(name="load-assets", log_prints=False)
+async def load_assets(number: int) -> int:
+    return await write.with_options(assets=[f"s3://load/table-{number % 50}"])(number)
+
+
+async def main(runs: int, together: int, load: Flow) -> None:
     places = asyncio.Semaphore(together)
     begun = time.monotonic()
 
@@ -39,4 +50,4 @@ async def main(runs: int, together: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), load_assets if sys.argv[3:] == ["assets"] else load))
