@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from sandbox.postgres import PostgresServer
+from sandbox.postgres_cluster import PostgresError
 from tests.image.conftest import KEYS
+from tests.support.migration import name_of
 from tests.support.postgres import running_postgres
 from tests.support.prefect_server import Program, database_environment, hashed, run_verb, running
 from tests.support.waiting import PATIENCE, until
@@ -81,6 +85,42 @@ def test_a_flow_outlives_an_outage_of_the_database(tmp_path: Path) -> None:
             assert client.wait(PATIENCE) == 0, (tmp_path / "client.log").read_text()
             states = Counter(run["state_type"] for run in post(program, "/flow_runs/filter", {}).json())
             assert states == {"COMPLETED": int(counted.read_text()) + 1}
+
+
+def test_a_request_that_gets_no_connection_may_be_repeated(
+    migrated_database: Callable[[], str], postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """More requests than connections, all of which wait for a lock: each is told to come again, none ends a flow."""
+    url = migrated_database()
+    environ = database_environment(url) | {
+        "PREFECT_FLY_API_KEYS": hashed(KEYS),
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE": "2",
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_MAX_OVERFLOW": "1",
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_TIMEOUT": "1",
+    }
+    with running(Program(tmp_path, environ)) as program:
+        assert post(program, "/flows/filter", {}).ok
+        with locked(postgres, name_of(url), "prefect.flow"), ThreadPoolExecutor(8) as askers:
+            replies = list(askers.map(lambda _: post(program, "/flows/filter", {}), range(8)))
+        assert {(reply.status_code, reply.headers.get("Prefect-Maintenance")) for reply in replies} == {(503, "true")}
+        assert "all connections to the database were busy for too long (" in program.log
+        assert "Exception in ASGI application" not in program.log
+        assert post(program, "/flows/filter", {}).ok
+
+
+@contextmanager
+def locked(postgres: PostgresServer, database: str, table: str) -> Iterator[None]:
+    """Keep everybody from a table while the block runs."""
+    holding = f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({PATIENCE})"
+    held = "SELECT pid FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = '{}'::regclass"
+    with ThreadPoolExecutor(1) as other:
+        session = other.submit(postgres.execute, holding, database)
+        pid = until(lambda: postgres.execute(held.format(table), database), lambda: "the lock")
+        try:
+            yield
+        finally:
+            postgres.execute(f"SELECT pg_terminate_backend({pid})", database)
+            assert isinstance(session.exception(PATIENCE), PostgresError)
 
 
 def test_a_killed_server_loses_no_run_that_it_accepted(migrated_database: Callable[[], str], tmp_path: Path) -> None:

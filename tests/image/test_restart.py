@@ -53,3 +53,15 @@ def test_no_secret_on_the_way(migrated_database: Callable[[], str], tmp_path: Pa
         assert password
         for secret in (password, hashed({"github": KEYS["github"]})[12:-2], KEYS["github"], "gate:"):
             assert secret not in shown
+
+
+def test_a_start_loads_only_what_a_server_needs(migrated_database: Callable[[], str], tmp_path: Path) -> None:
+    """Neither Prefect's command line nor an integration: on a shared CPU each second of a start may take sixteen."""
+    environ = database_environment(migrated_database()) | {
+        "PREFECT_FLY_API_KEYS": hashed(KEYS),
+        "PYTHONPROFILEIMPORTTIME": "1",
+    }
+    with running(Program(tmp_path, environ)) as program:
+        loaded = {line.rpartition("|")[2].strip() for line in program.log.splitlines() if "import time:" in line}
+    assert "prefect.server.api.server" in loaded
+    assert not loaded & {"prefect.cli", "cyclopts", "prefect_redis"}

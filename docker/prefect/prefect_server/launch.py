@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from prefect_server import preflight
 from prefect_server import settings as settings_module
 from prefect_server.audit import Audit
+from prefect_server.collector import paused_collector
 from prefect_server.counters import Counters
 from prefect_server.duty import Duty
 from prefect_server.environment import prefect_environment, scratch_folder
@@ -180,15 +181,17 @@ def serve(environ: Mapping[str, str]) -> int:
         VerbError: it could not start.
     """
     settings = read_settings(environ, needs_keys=True)
-    auth_string = prepare(settings, "serve")
-    _raise_open_files()
-    from prefect_server import prefect_app, prefect_audit, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    with paused_collector():
+        auth_string = prepare(settings, "serve")
+        _raise_open_files()
+        from prefect_server import prefect_app, prefect_audit, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
-    app = prefect_app.create(webserver_only=settings.separate_services)
-    gate = make_gate(app, settings, auth_string)
-    if settings.audit_keep_days:
-        gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
-    return asyncio.run(running.serve(settings, gate, make_duty(settings, environ)))
+        app = prefect_app.create(webserver_only=settings.separate_services)
+        gate = make_gate(app, settings, auth_string)
+        if settings.audit_keep_days:
+            gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
+        duty = make_duty(settings, environ)
+    return asyncio.run(running.serve(settings, gate, duty))
 
 
 def make_duty(settings: ServerSettings, environ: Mapping[str, str]) -> Duty | None:
@@ -227,7 +230,8 @@ def services(environ: Mapping[str, str]) -> int:
     settings = read_settings(environ, needs_keys=False)
     if not settings.redis_url:
         raise VerbError(ExitCode.BAD_SETTINGS, "could not start the services: PREFECT_FLY_REDIS_URL is not set")
-    prepare(settings, "services")
-    from prefect_server import running  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    with paused_collector():
+        prepare(settings, "services")
+        from prefect_server import running  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     return asyncio.run(running.services(settings))

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]
 
 from prefect_server import database, own_tables, preflight, schema, snapshots
+from prefect_server.collector import paused_collector
 from prefect_server.environment import prefect_environment, scratch_folder
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.launch import load_prefect_settings, read_settings
@@ -220,8 +221,9 @@ async def _upgrade(settings: ServerSettings, layout: Layout) -> None:
             settings, search_path=layout.search_path, auth_string="unused", verb="migrate", scratch=scratch_folder()
         )
     )
-    load_prefect_settings()
-    from prefect_server import prefect_database  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    with paused_collector():
+        load_prefect_settings()
+        from prefect_server import prefect_database  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
     say(f"upgrading from {layout.revision or 'nothing'}")
     try:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI  # type: ignore[import-not-found,unused-ignore]
-from prefect.cli._server_utils import _run_all_services  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.api.server import create_app  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.events import triggers  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.services import perpetual_services  # type: ignore[import-not-found,unused-ignore]
@@ -133,4 +132,8 @@ def guard_reactions(guarded: Callable[[Unknown], Unknown]) -> None:
 
 async def run_services() -> None:
     """Run all background services until cancelled, as `prefect server services start` does."""
+    from prefect.cli._server_utils import (  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - it loads the whole command line, which a server does without
+        _run_all_services,
+    )
+
     await _run_all_services()

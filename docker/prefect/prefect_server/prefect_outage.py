@@ -2,8 +2,9 @@
 
 Prefect answers 503 where a connection broke in the middle, and 500 where none could be made: then the first request
 of a flow's client ends the flow, which stays "running" for ever. Whoever could not connect changed nothing, so that
-repeating is safe. A 503 that says `Prefect-Maintenance: true` is repeated by Prefect's clients until it ends, by those
-that do not know the header five times.
+repeating is safe. The same goes for a request that waited in vain for one of this process's connections, which is what
+many flow runs at once meet first. A 503 that says `Prefect-Maintenance: true` is repeated by Prefect's clients until it
+ends, by those that do not know the header five times.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from typing import Any
 
 from asyncpg import exceptions as postgres  # type: ignore[import-untyped,import-not-found,unused-ignore]
 from prefect.server.api import server  # type: ignore[import-not-found,unused-ignore]
+from sqlalchemy.exc import TimeoutError as NoFreeConnectionError  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server.gate import SelfCheckError
 
 _JUDGE, _HANDLER = "is_client_retryable_exception", "custom_internal_exception_handler"
 QUIET_SECONDS = 60.0
 _LINE = "the database does not answer (%s): requests get 503 until it does"
+_BUSY_LINE = (
+    "all connections to the database were busy for too long (%s): requests get 503, docs/scale.md says what helps"
+)
 _HEADERS = {"Prefect-Maintenance": "true", "Retry-After": "5"}
 
 # Shut down, starting up, too many connections, connection lost: Postgres' classes 57, 53 and 08.
@@ -81,13 +86,16 @@ class OutageFilter(logging.Filter):
         if self._clock() < self._again:
             return False
         self._again = self._clock() + QUIET_SECONDS
-        record.msg, record.args, record.exc_info, record.exc_text = _LINE, (type(error).__name__,), None, None
+        record.msg = _BUSY_LINE if isinstance(error, NoFreeConnectionError) else _LINE
+        record.args, record.exc_info, record.exc_text = (type(error).__name__,), None, None
         return True
 
 
 def is_outage(error: Exception) -> bool:
-    """Tell whether an error says that the database could not be reached or takes nobody.
+    """Tell whether an error says that the database could not be reached, takes nobody, or that no connection was free.
 
     asyncpg passes on what the operating system says: refused, reset, timed out, no such host, or several of them.
     """
-    return isinstance(error, _AWAY) or (isinstance(error, OSError) and not isinstance(error, _OF_FILES))
+    return isinstance(error, (*_AWAY, NoFreeConnectionError)) or (
+        isinstance(error, OSError) and not isinstance(error, _OF_FILES)
+    )
