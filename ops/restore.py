@@ -28,7 +28,7 @@ from ops.runtime import Runtime
 from ops.server_machines import run_image, server_machines, stopped
 from ops.status_stack import StatedStack
 
-_HEALTHY_WITHIN = 180.0
+_HEALTHY_WITHIN = 300.0
 _PASSED_ON = ("PREFECT_FLY_DATABASE_SCHEMA", "PREFECT_FLY_DATABASE_REQUIRE_TLS")
 
 

@@ -11,7 +11,7 @@ from ops.database_access import database_of
 from ops.runtime import Runtime
 from ops.server_machines import server_machines, start, stopped
 
-_HEALTHY_WITHIN = 180.0
+_HEALTHY_WITHIN = 300.0
 
 
 def restore_file(stack: str, app: str, path: Path, rt: Runtime, *, replace: bool) -> dict[str, object]:

@@ -157,7 +157,7 @@ class TimeoutSettings(Group):
     """How long the program waits, in seconds."""
 
     migrate: int = setting(300, doc="seconds a database migration may take", ge=10, le=3600)
-    healthy: int = setting(180, doc="seconds a machine may take to become healthy", ge=10, le=3600)
+    healthy: int = setting(300, doc="seconds a machine may take to become healthy", ge=10, le=3600)
     redeploy: int = setting(1200, doc="seconds the orchestrator's redeploy may take", ge=10, le=7200)
     domain: int = setting(900, doc="seconds until fly.domain has to be usable, with fly.useDomain", ge=10, le=7200)
 

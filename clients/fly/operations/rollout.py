@@ -27,7 +27,7 @@ class UpdatedMachine:
 
 
 def update_secrets_in_place(
-    client: FlyClient, app: str, *, min_secrets_version: int = 0, healthy_within: float = 180.0
+    client: FlyClient, app: str, *, min_secrets_version: int = 0, healthy_within: float = 300.0
 ) -> tuple[UpdatedMachine, ...]:
     """Update every machine of `app` that flyctl would, under lease, one after the other.
 

@@ -44,7 +44,7 @@ class WantedMachine:
     owner: str
     config: Mapping[str, Any]
     min_secrets_version: int = 0
-    healthy_within: float = 180.0
+    healthy_within: float = 300.0
     adopt: bool = False
     strategy: Strategy = "rolling"
     probe: Probe | None = None

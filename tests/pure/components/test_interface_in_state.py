@@ -125,13 +125,13 @@ COMMANDS = {
     "acme-prefect-verify": (
         "exec .venv/bin/python -m ops verify-server --endpoints real --server-url https://acme-prefect.fly.dev "
         "--server-app acme-prefect --accepted-keys admin,github,orchestrator,verify --keys-generation 1000 "
-        "--timeout 180"
+        "--timeout 300"
     ),
     "acme-orchestrator-detach": _HOW.format(verb="detach") + f" {_HEALTH} --org acme",
     "acme-orchestrator-redeploy": _HOW.format(verb="redeploy"),
     "acme-orchestrator-verify": (
         f"exec .venv/bin/python -m ops verify --endpoints real --mode self-hosted {_APP} {_HEALTH} --server-url "
-        "https://acme-prefect.fly.dev --server-app acme-prefect --key orchestrator --since 12.5 --timeout 180"
+        "https://acme-prefect.fly.dev --server-app acme-prefect --key orchestrator --since 12.5 --timeout 300"
     ),
 }
 DOMAIN = {
@@ -164,7 +164,7 @@ CLOUD_COMMANDS = {
     "acme-orchestrator-detach": _HOW.format(verb="detach") + f" {_HEALTH}",
     "acme-orchestrator-redeploy": _HOW.format(verb="redeploy"),
     "acme-orchestrator-verify": (
-        f"exec .venv/bin/python -m ops verify --endpoints real --mode cloud {_APP} {_HEALTH} --since 12.5 --timeout 180"
+        f"exec .venv/bin/python -m ops verify --endpoints real --mode cloud {_APP} {_HEALTH} --since 12.5 --timeout 300"
     ),
 }
 CLOUD = {
