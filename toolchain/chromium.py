@@ -26,6 +26,7 @@ NODE_LOCK = SOURCES / "node.lock"
 _DOWNLOAD_MB = 130
 # The libraries are those that a small machine may lack; the package's own font file names folders of its makers.
 _PARTS = ("chromium.br", "al2023.tar.br", "fonts.tar.br")
+_MACHINE_WIDE = (Path("/etc/npmrc"), Path("/usr/etc/npmrc"), Path("/usr/local/etc/npmrc"))
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>
@@ -78,8 +79,10 @@ def _make(target: Path) -> None:
     log = KEEP / "logs" / "chromium.log"
     log.unlink(missing_ok=True)
 
+    environment = {**_machine_wide(), **os.environ}
+
     def run(*argv: str | Path) -> None:
-        run_step(step, argv, cwd=scratch, env=os.environ, verb="get a headless Chromium", log=log)
+        run_step(step, argv, cwd=scratch, env=environment, verb="get a headless Chromium", log=log)
 
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-input", "--progress-bar=off")
     run(*pip, "--require-hashes", "--no-deps", "--target", scratch / "node", "-r", NODE_LOCK)
@@ -100,6 +103,15 @@ def _make(target: Path) -> None:
     whole.rename(target)
     shutil.rmtree(scratch)
     step.done()
+
+
+def _machine_wide() -> dict[str, str]:
+    """Return what lets this npm read the machine's settings for npm (certificates, addresses), not only the person's.
+
+    By itself it looks beside its own program.
+    """
+    found = next((file for file in _MACHINE_WIDE if file.is_file()), None)
+    return {"npm_config_globalconfig": str(found)} if found else {}
 
 
 def _unpack_checked(packed: Path, into: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha512
 from pathlib import Path
 
@@ -77,6 +77,27 @@ def test_it_is_fetched_once_for_each_pin(steps: list[str], tmp_path: Path, monke
     pin(monkeypatch, sha512(PACKAGE).hexdigest(), "1.0.1")
     assert chromium.ensure_chromium() != first
     assert len(list((tmp_path / "builds").iterdir())) == 1
+
+
+def test_npm_obeys_the_machine_s_settings(steps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of settings for all users is named to our npm, which would not look there; a person's variable wins."""
+    assert not steps
+    settings = tmp_path / "npmrc"
+    settings.write_text("")
+    monkeypatch.setattr(chromium, "_MACHINE_WIDE", (tmp_path / "none", settings))
+    seen: list[str | None] = []
+
+    def run_step(_step: object, _argv: object, *, env: Mapping[str, str], **_: object) -> None:
+        seen.append(env.get("npm_config_globalconfig"))
+        raise BuildFailedError
+
+    monkeypatch.setattr(chromium, "run_step", run_step)
+    monkeypatch.delenv("npm_config_globalconfig", raising=False)
+    for _ in range(2):
+        with pytest.raises(BuildFailedError):
+            chromium.ensure_chromium()
+        monkeypatch.setenv("npm_config_globalconfig", "their own")
+    assert seen == [str(settings), "their own"]
 
 
 def test_another_file_is_refused(steps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
