@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,7 @@ DATABASE = "scale"
 IDLE_SECONDS = 120.0
 SETTLE_SECONDS = 15.0  # events are written a moment after the runs
 WARM_UP = (20, 10)
-ONE = ((200, 10), (200, 50))
+ONE = ((200, 10), (200, 50), (100, 10, "ten-tasks"))
 FLEET = ((500, 500),)
 SERVERS = 5
 _CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'prefect'"
@@ -57,31 +57,35 @@ class World:
     def counted(self) -> dict[str, float]:
         """Everything that only grows."""
         rows = self.postgres.execute(
-            "SELECT (SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND "
-            "relnamespace = 'prefect'::regnamespace), (SELECT count(*) FROM prefect.events), "
-            "(SELECT count(*) FROM prefect.log)",
+            "SELECT sum(pg_total_relation_size(oid)) FILTER (WHERE relname NOT LIKE 'event%'), "
+            "sum(pg_total_relation_size(oid)) FILTER (WHERE relname LIKE 'event%'), "
+            "(SELECT count(*) FROM prefect.events), (SELECT count(*) FROM prefect.log), "
+            "(SELECT count(*) FROM prefect.task_run) "
+            "FROM pg_class WHERE relkind = 'r' AND relnamespace = 'prefect'::regnamespace",
             DATABASE,
         )
-        size, events, logs = map(float, rows.split("|"))
+        size, size_of_events, events, logs, tasks = map(float, rows.split("|"))
         return {
             "server CPU s": sum(cpu_seconds(each.pid) for each in self.programs if each.verb == "serve"),
             "services CPU s": sum(cpu_seconds(each.pid) for each in self.programs if each.verb == "services"),
             "database CPU s": cpu_seconds(self.postgres.pid or 0),
             "requests": sum(map(_requests, self.programs)),
+            "task runs": tasks,
             "events": events,
             "log lines": logs,
             "bytes": size,
+            "bytes of events": size_of_events,
         }
 
-    def load(self, runs: int, together: int) -> dict[str, object]:
-        """Run so many flow runs, so many at once; they must all complete."""
+    def load(self, runs: int, together: int, *flow: str) -> None:
+        """Run so many flow runs, so many at once, of one task or of a named flow; they must all complete."""
         environ = {
             "PREFECT_API_URL": f"http://127.0.0.1:{self.port}/api",
             "PREFECT_API_KEY": KEY,
-            "PREFECT_CLIENT_MAX_RETRIES": "20",
+            "PREFECT_API_AUTH_STRING": f"orchestrator:{KEY}",
         }
         client = self.programs[0].client_environment(**environ)
-        return result_of(run_client(LOAD, client, str(runs), str(together), timeout=3600))
+        result_of(run_client(LOAD, client, str(runs), str(together), *flow, timeout=3600))
 
     def watch_connections(self) -> None:
         """Keep the most connections that were seen."""
@@ -90,7 +94,7 @@ class World:
             self.peak = max(self.peak, seen)
 
 
-def measure(world: World, loads: Sequence[tuple[int, int]]) -> None:
+def measure(world: World, loads: Iterable[tuple[int, int, *tuple[str, ...]]]) -> None:
     """Print what each load costs a run, and what nothing costs an hour."""
     world.load(*WARM_UP)
     time.sleep(SETTLE_SECONDS)
@@ -98,16 +102,16 @@ def measure(world: World, loads: Sequence[tuple[int, int]]) -> None:
     time.sleep(IDLE_SECONDS)
     idle = {name: after - before[name] for name, after in world.counted().items()}
     print("idle, an hour:", _figures(idle, IDLE_SECONDS / 3600), flush=True)
-    for runs, together in loads:
+    for runs, together, *flow in loads:
         before, world.peak = world.counted(), 0
         began = time.monotonic()
-        world.load(runs, together)
+        world.load(runs, together, *flow)
         seconds = time.monotonic() - began
         time.sleep(SETTLE_SECONDS)
         spent = {name: after - before[name] for name, after in world.counted().items()}
         memory = [round(resident_mb(each.pid)) for each in world.programs]
         print(
-            f"{runs} runs, {together} at once, all completed in {seconds:.0f} s of a machine with load "
+            f"{runs} runs {' '.join(flow)}, {together} at once, all completed in {seconds:.0f} s, load "
             f"{os.getloadavg()[0]:.1f}; a run: {_figures(spent, runs)}; most connections: {world.peak}; "
             f"memory: {memory} MB",
             flush=True,

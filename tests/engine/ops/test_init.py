@@ -169,7 +169,7 @@ def test_in_a_terminal(desk: Desk) -> None:
     ("variables", "said"),
     [
         ({"DATABASE_URL": ""}, "could not read DATABASE_URL: it is not set"),
-        ({"DATABASE_URL": DATABASE, "PULUMI_BACKEND_URL": "file:///nonexistent"}, "could not make stack"),
+        ({"DATABASE_URL": DATABASE, "PULUMI_BACKEND_URL": "file:///dev/null/none"}, "could not make stack"),
     ],
 )
 def test_what_fails_leaves_nothing(desk: Desk, variables: dict[str, str], said: str) -> None:

@@ -1,4 +1,4 @@
-"""Many small flow runs at once, as argv says (`load.py 200 10`, or `load.py 200 10 assets`). Prints one JSON line."""
+"""Many small flow runs at once: `load.py 200 10`, or with one of FLOWS as a third word. Prints one JSON line."""
 
 # mypy: ignore-errors
 # It runs in Prefect's own environment, which the checks do not have.
@@ -33,6 +33,16 @@ async def load_assets(number: int) -> int:
     return await write.with_options(assets=[f"s3://load/table-{number % 50}"])(number)
 
 
+@flow(name="load-ten-tasks", log_prints=False)
+async def load_ten_tasks(number: int) -> int:
+    for _ in range(10):
+        await step(number)
+    return number
+
+
+FLOWS = {"assets": load_assets, "ten-tasks": load_ten_tasks}
+
+
 async def main(runs: int, together: int, load: Flow) -> None:
     places = asyncio.Semaphore(together)
     begun = time.monotonic()
@@ -50,4 +60,4 @@ async def main(runs: int, together: int, load: Flow) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), load_assets if sys.argv[3:] == ["assets"] else load))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), FLOWS[sys.argv[3]] if sys.argv[3:] else load))
