@@ -36,7 +36,7 @@ KEY = "a-key-of-this-bench"
 LOAD = ROOT / "tests" / "image" / "clients" / "load.py"
 DATABASE = "scale"
 IDLE_SECONDS = 120.0
-SETTLE_SECONDS = 15.0  # events are written a moment after the runs
+SETTLE_SECONDS = 15.0
 WARM_UP = (20, 10)
 ONE = ((200, 10), (200, 50), (100, 10, "ten-tasks"))
 FLEET = ((500, 500),)
@@ -77,6 +77,16 @@ class World:
             "bytes of events": size_of_events,
         }
 
+    def settled(self) -> dict[str, float]:
+        """The same, once everything that clients sent has been written: events are, a moment after the runs."""
+        before = self.counted()
+        while True:
+            time.sleep(SETTLE_SECONDS)
+            now = self.counted()
+            if all(now[name] == before[name] for name in ("events", "task runs", "log lines")):
+                return now
+            before = now
+
     def load(self, runs: int, together: int, *flow: str) -> None:
         """Run so many flow runs, so many at once, of one task or of a named flow; they must all complete."""
         environ = {
@@ -97,8 +107,7 @@ class World:
 def measure(world: World, loads: Iterable[tuple[int, int, *tuple[str, ...]]]) -> None:
     """Print what each load costs a run, and what nothing costs an hour."""
     world.load(*WARM_UP)
-    time.sleep(SETTLE_SECONDS)
-    before = world.counted()
+    before = world.settled()
     time.sleep(IDLE_SECONDS)
     idle = {name: after - before[name] for name, after in world.counted().items()}
     print("idle, an hour:", _figures(idle, IDLE_SECONDS / 3600), flush=True)
@@ -107,8 +116,7 @@ def measure(world: World, loads: Iterable[tuple[int, int, *tuple[str, ...]]]) ->
         began = time.monotonic()
         world.load(runs, together, *flow)
         seconds = time.monotonic() - began
-        time.sleep(SETTLE_SECONDS)
-        spent = {name: after - before[name] for name, after in world.counted().items()}
+        spent = {name: after - before[name] for name, after in world.settled().items()}
         memory = [round(resident_mb(each.pid)) for each in world.programs]
         print(
             f"{runs} runs {' '.join(flow)}, {together} at once, all completed in {seconds:.0f} s, load "

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.image.conftest import KEYS, PEOPLE
-from tests.support.browser import Page, browser, require_chromium
+from tests.support.browser import Page, require_chromium, steer
 from tests.support.lineage import edges, wait_for
 from tests.support.prefect_server import Program, result_of, run_client
 from tests.support.waiting import until
@@ -63,12 +63,7 @@ def sample(server: Program) -> Program:
 
 def look(what: Look) -> None:
     """Do something with a browser of its own."""
-
-    async def with_browser() -> None:
-        async with browser() as page:
-            await what(page)
-
-    asyncio.run(with_browser())
+    asyncio.run(steer(what))
 
 
 async def log_in(page: Page, server: Program, name: str, key: str) -> None:
@@ -88,6 +83,22 @@ def strangers(page: Page, server: Program) -> list[str]:
 def complaints(page: Page) -> list[str]:
     """What the console was told, but for the refusals that lead to a login."""
     return [text for text in page.errors if "401 (Unauthorized)" not in text]
+
+
+def test_a_change_of_the_network_begins_anew(server: Program) -> None:
+    """Chromium drops what it loads when an interface of the machine changes: the look begins again, from nothing."""
+    pages: list[Page] = []
+
+    async def what(page: Page) -> None:
+        pages.append(page)
+        await page.go(f"{server.url}/")
+        if len(pages) == 1:
+            dropped = {"requestId": "1", "errorText": "net::ERR_NETWORK_CHANGED", "type": "Script", "timestamp": 1}
+            page._note("Network.loadingFailed", dropped)
+
+    look(what)
+    assert len(pages) == 2
+    assert pages[0].pid != pages[1].pid
 
 
 def test_login_and_dashboard(server: Program) -> None:

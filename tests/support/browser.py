@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ FLAGS = (
 STOP_SECONDS = 30.0
 
 
+class NetworkChangedError(Exception):
+    """Chromium dropped its requests, as it does when an interface of the machine comes or goes."""
+
+
 class Page:
     """One page, in a browser of its own.
 
@@ -50,7 +54,11 @@ class Page:
         self.errors: list[str] = []
 
     async def call(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Make one call of the protocol and return its result."""
+        """Make one call of the protocol and return its result.
+
+        Raises:
+            NetworkChangedError: the page lacks something since.
+        """
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
         while True:
@@ -70,6 +78,8 @@ class Page:
             self.errors.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
         elif method == "Network.requestWillBeSent" and not parameters["request"]["url"].startswith(("data:", "blob:")):
             self.requested.append(parameters["request"]["url"])
+        elif method == "Network.loadingFailed" and parameters["errorText"] == "net::ERR_NETWORK_CHANGED":
+            raise NetworkChangedError
 
     async def run(self, script: str) -> Any:
         """Evaluate a script, await its promise and return its value."""
@@ -166,6 +176,21 @@ async def browser(width: int = 1400, height: int = 860) -> AsyncIterator[Page]:
                     yield page
         finally:
             await _end(process)
+
+
+async def steer(what: Callable[[Page], Awaitable[None]]) -> None:
+    """Do something with a browser of its own, all of it anew when the machine's network changed meanwhile.
+
+    The interfaces of other tests' containers come and go.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            async with browser() as page:
+                return await what(page)
+        except NetworkChangedError:
+            if time.monotonic() > deadline:
+                raise
 
 
 async def _prepare(page: Page, width: int, height: int) -> None:
