@@ -101,6 +101,21 @@ def test_a_change_of_the_network_begins_anew(server: Program) -> None:
     assert pages[0].pid != pages[1].pid
 
 
+def test_who_leaves_while_the_page_loads_spoils_nothing(server: Program) -> None:
+    """A browser that is closed in the middle of the scripts; the next one gets all of them."""
+
+    async def leave(page: Page) -> None:
+        await page.go(f"{server.url}/")
+
+    async def stay(page: Page) -> None:
+        await page.go(f"{server.url}/")
+        await page.until("document.querySelector('input')")
+        assert not complaints(page)
+
+    look(leave)
+    look(stay)
+
+
 def test_login_and_dashboard(server: Program) -> None:
     """Who has no login gets no further than the form; with `name:key` the dashboard opens, and all of it from here."""
 

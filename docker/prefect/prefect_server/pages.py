@@ -131,6 +131,11 @@ class _Page:
         await self._send({"type": "http.response.body", "body": body})
 
     async def _send_compressed(self) -> None:
+        if len(self._body) != _length(self._start):
+            # Prefect ends an answer early when who asked has left. Kept, the torso would be everybody's from then on.
+            await self._send(self._start)
+            await self._send({"type": "http.response.body", "body": bytes(self._body)})
+            return
         body = await self._pages.compressed(self._etag, bytes(self._body))
         kept = [pair for pair in self._start["headers"] if pair[0].lower() != b"content-length"]
         headers = [*kept, (b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(body))]
@@ -149,5 +154,10 @@ def _etag_to_compress(scope: Scope, start: Message) -> bytes:
     wanted = any(b"gzip" in value for value in header_values(scope, b"accept-encoding"))
     whole = scope["method"] == "GET" and start["status"] == 200 and not header_values(scope, b"range")
     fits = answer.get(b"content-type", b"").startswith(_COMPRESSIBLE)
-    large = int(answer.get(b"content-length") or 0) >= _SMALLEST
+    large = _length(start) >= _SMALLEST
     return bytes(answer.get(b"etag", b"")) if wanted and whole and fits and large else b""
+
+
+def _length(start: Message) -> int:
+    """Return how long an answer says that its body is, 0 where it does not."""
+    return max((int(value) for name, value in start["headers"] if name.lower() == b"content-length"), default=0)
