@@ -9,15 +9,13 @@ meets both alike; the ratio is the result, not the rates.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import requests
 
-from tests.support.postgres import running_postgres
-from tests.support.prefect_server import Program, database_environment, hashed, run_verb, running
+from bench.pair import two_databases
+from tests.support.prefect_server import Program, hashed, running
 
 KEY = "a-key-of-this-bench"
 ROUNDS, CHANGES, CLIENTS = 12, 80, 4
@@ -47,25 +45,19 @@ class Server:
 
 def main() -> None:
     """Measure, and print both medians and their ratio."""
-    with tempfile.TemporaryDirectory() as folder:
-        homes = [Path(folder) / name for name in ("with", "without", "postgres")]
-        for home in homes:
-            home.mkdir()
-        with running_postgres(homes[2]) as postgres:
-            programs = []
-            for home, days in zip(homes[:2], ("30", "0"), strict=True):
-                environ = database_environment(postgres.create_database(f"audit_{home.name}"))
-                run_verb("migrate", home, environ).check_returncode()
-                keys = {"PREFECT_FLY_API_KEYS": hashed({"orchestrator": KEY}), "PREFECT_FLY_AUDIT_KEEP_DAYS": days}
-                programs.append(Program(home, environ | keys))
-            with running(programs[0]), running(programs[1]):
-                servers = [Server(program) for program in programs]
-                for turn in range(ROUNDS + 1):
-                    for server in servers[:: 1 if turn % 2 else -1]:
-                        server.take(CHANGES)
-                # The first turn is each server's warming up.
-                audited, plain = (statistics.median(server.rates[1:]) for server in servers)
-                ratios = [one / other for one, other in zip(*(server.rates[1:] for server in servers), strict=True)]
+    with two_databases() as lent:
+        programs = []
+        for (home, environ), days in zip(lent, ("30", "0"), strict=True):
+            keys = {"PREFECT_FLY_API_KEYS": hashed({"orchestrator": KEY}), "PREFECT_FLY_AUDIT_KEEP_DAYS": days}
+            programs.append(Program(home, environ | keys))
+        with running(programs[0]), running(programs[1]):
+            servers = [Server(program) for program in programs]
+            for turn in range(ROUNDS + 1):
+                for server in servers[:: 1 if turn % 2 else -1]:
+                    server.take(CHANGES)
+            # The first turn is each server's warming up.
+            audited, plain = (statistics.median(server.rates[1:]) for server in servers)
+            ratios = [one / other for one, other in zip(*(server.rates[1:] for server in servers), strict=True)]
     print(f"{audited:.0f} changes a second with the audit, {plain:.0f} without; ratio {statistics.median(ratios):.3f}")
 
 

@@ -1,6 +1,6 @@
 """What the gate costs: the same Prefect with it and without it, side by side; and what a flood of wrong keys costs.
 
-    python -m toolchain run .venv/bin/python -m bench.gate     (about three minutes on two cores)
+    python -m toolchain run .venv/bin/python -m bench.gate     (under a minute on two idle cores)
 
 Both are real servers on databases of their own in one Postgres, and take turns, so that whatever else the machine does
 meets both alike. The ratios are the result.
@@ -12,7 +12,6 @@ import asyncio
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -20,10 +19,10 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.lineage import cpu_seconds, resident_mb
+from bench.pair import two_databases
+from proof.processes import cpu_seconds, resident_mb
 from sandbox.core.ports import free_port
-from tests.support.postgres import running_postgres
-from tests.support.prefect_server import Program, database_environment, hashed, plain_environment, run_verb, running
+from tests.support.prefect_server import Program, hashed, plain_environment, running
 from tests.support.waiting import until
 from toolchain.places import ROOT
 from toolchain.prefect_env import prefect_python
@@ -130,19 +129,12 @@ def _shown(name: str, took: Sequence[float], beside: Sequence[float]) -> str:
 
 def main() -> None:
     """Measure, and print latencies, memory and processor time."""
-    with tempfile.TemporaryDirectory() as folder:
-        homes = [Path(folder) / name for name in ("with", "without", "postgres")]
-        for home in homes:
-            home.mkdir()
-        with running_postgres(homes[2]) as postgres:
-            environs = [database_environment(postgres.create_database(f"gate_{home.name}")) for home in homes[:2]]
-            for home, environ in zip(homes, environs, strict=False):
-                run_verb("migrate", home, environ).check_returncode()
-            program = Program(homes[0], environs[0] | {"PREFECT_FLY_API_KEYS": hashed({"orchestrator": KEY})})
-            with running(program), without_gate(homes[1], environs[1]) as (plain, plain_pid):
-                found = asyncio.run(measure(program.url, plain))
-                pids = (program.pid, plain_pid)
-                memory, spent = ([round(of(pid), 1) for pid in pids] for of in (resident_mb, cpu_seconds))
+    with two_databases() as ((home, environ), other):
+        program = Program(home, environ | {"PREFECT_FLY_API_KEYS": hashed({"orchestrator": KEY})})
+        with running(program), without_gate(*other) as (plain, plain_pid):
+            found = asyncio.run(measure(program.url, plain))
+            pids = (program.pid, plain_pid)
+            memory, spent = ([round(of(pid), 1) for pid in pids] for of in (resident_mb, cpu_seconds))
     print(_shown("with the gate against without", found["gate"], found["plain"]))
     print(_shown("under the flood against no flood, both with the gate", found["flood"], found["gate"]))
     print(f"memory, MB: {memory}; processor seconds: {spent} (with the gate, without)")

@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 import requests
 
+from proof.processes import cpu_seconds, resident_mb
 from sandbox.postgres import PostgresServer
 from tests.support.browser import Page, browser
 from tests.support.postgres import running_postgres
@@ -149,25 +149,6 @@ def fill(postgres: PostgresServer, database: str) -> None:
     pairs = ",".join(f"({u + 1}, {d + 1}, now())" for u, d in edges)
     postgres.execute(f"INSERT INTO prefect_fly.asset_edge (upstream, downstream, last_at) VALUES {pairs}", database)  # noqa: S608
     postgres.execute("ANALYZE", database)
-
-
-def cpu_seconds(root: int) -> float:
-    """Processor time so far of a process and of all that it started."""
-    family, found = {root}, 0.0
-    for pid in sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if pid in family or int(fields[1]) in family:
-            family.add(pid)
-            found += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    return found
-
-
-def resident_mb(pid: int) -> float:
-    """Memory of a process, MB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 def ask(program: Program) -> dict[str, object]:

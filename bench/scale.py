@@ -23,7 +23,7 @@ from pathlib import Path
 
 import requests
 
-from bench.lineage import cpu_seconds, resident_mb
+from proof.processes import cpu_seconds, resident_mb
 from sandbox.postgres import PostgresServer
 from settings.database import connection_budget
 from tests.support.edge import failing_over

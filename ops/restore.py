@@ -28,7 +28,6 @@ from ops.runtime import Runtime
 from ops.server_machines import run_image, server_machines, stopped
 from ops.status_stack import StatedStack
 
-_HEALTHY_WITHIN = 300.0
 _PASSED_ON = ("PREFECT_FLY_DATABASE_SCHEMA", "PREFECT_FLY_DATABASE_REQUIRE_TLS")
 
 
@@ -187,7 +186,7 @@ def _chosen(copies: Sequence[Copy], name: str | None, stack: str) -> Copy:
 def _deploy(server: Server, stack: str, image: str, rt: Runtime, report: dict[str, object]) -> dict[str, object]:
     """Keep the next `up` at the old image, and let the machines run it."""
     pinned = _pin(stack, image, rt)
-    run_image(server.fly, server.app, server.machines, image, rt, _HEALTHY_WITHIN)
+    run_image(server.fly, server.app, server.machines, image, rt)
     rt.progress.say(
         f'the server runs {image}; run "pulumi up" next, which brings the stack\'s state to it'
         + (f", and keep Pulumi.{stack}.yaml, which holds it there" if pinned else "")

@@ -11,8 +11,6 @@ from ops.database_access import database_of
 from ops.runtime import Runtime
 from ops.server_machines import server_machines, start, stopped
 
-_HEALTHY_WITHIN = 300.0
-
 
 def restore_file(stack: str, app: str, path: Path, rt: Runtime, *, replace: bool) -> dict[str, object]:
     """Bring it back; file and database are held against one another before the server stops.
@@ -30,6 +28,6 @@ def restore_file(stack: str, app: str, path: Path, rt: Runtime, *, replace: bool
     machines = server_machines(fly, app)
     with stopped(fly, app, machines, rt):
         asyncio.run(backup_database.load(access, path, manifest, rt.progress.say, replace=replace))
-    start(fly, app, machines, _HEALTHY_WITHIN)
+    start(fly, app, machines)
     rt.progress.say(f"the server runs with the {manifest.rows} rows of {manifest.made_at}")
     return {"restored": str(path), "revision": manifest.revision, "rows": manifest.rows, "made_at": manifest.made_at}

@@ -11,7 +11,7 @@ from clients.fly.model import Machine
 from clients.fly.operations.deployment import update
 from clients.fly.operations.retiring import DRAIN, STOP_WITHIN
 from clients.fly.operations.unknown_machines import lasting
-from clients.fly.operations.waiting import Watch
+from clients.fly.operations.waiting import HEALTHY_WITHIN, Watch
 from clients.fly.operations.wanted import WantedMachine
 from ops.errors import OpsError
 from ops.runtime import Runtime
@@ -66,7 +66,7 @@ def _start(fly: FlyClient, app: str, machine: Machine) -> None:
         fly.machines.uncordon(app, machine)
 
 
-def start(fly: FlyClient, app: str, machines: Sequence[Machine], within: float) -> None:
+def start(fly: FlyClient, app: str, machines: Sequence[Machine]) -> None:
     """Start the machines as they are and wait until they are healthy.
 
     Raises:
@@ -76,10 +76,10 @@ def start(fly: FlyClient, app: str, machines: Sequence[Machine], within: float) 
         if fly.machines.get(app, machine.id).state != "started":
             _start(fly, app, machine)
     for machine in machines:
-        Watch(client=fly, app=app, within=within).healthy(fly.machines.get(app, machine.id))
+        Watch(client=fly, app=app, within=HEALTHY_WITHIN).healthy(fly.machines.get(app, machine.id))
 
 
-def run_image(fly: FlyClient, app: str, machines: Sequence[Machine], image: str, rt: Runtime, within: float) -> None:
+def run_image(fly: FlyClient, app: str, machines: Sequence[Machine], image: str, rt: Runtime) -> None:
     """Update each machine to `image` and start it, one after the other.
 
     Raises:
@@ -94,7 +94,6 @@ def run_image(fly: FlyClient, app: str, machines: Sequence[Machine], image: str,
             region=machine.region,
             owner=machine.owner,
             config={"metadata": {}, **machine.config, "image": image},
-            healthy_within=within,
         )
         try:
             update(fly, wanted, machine, restart=False)

@@ -1,8 +1,9 @@
-"""The engine's processes, as Linux tells of them in /proc."""
+"""Processes, the engine's above all, as Linux tells of them in /proc."""
 
 from __future__ import annotations
 
 import os
+import resource
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +46,21 @@ def born(pid: int) -> str:
     with suppress(OSError):
         return _stat(_PROC / str(pid))[19]
     return ""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time so far of a process and of all that it started."""
+    found = 0.0
+    for each in below(pid):
+        with suppress(OSError):
+            # Its own, and that of its children which have ended.
+            found += sum(map(int, _stat(_PROC / str(each))[11:15])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def resident_mb(pid: int) -> float:
+    """Return the memory of a process, MB."""
+    return int((_PROC / str(pid) / "statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 def holder(port: int, among: set[int]) -> int | None:

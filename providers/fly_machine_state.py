@@ -11,6 +11,7 @@ from clients.endpoints import World
 from clients.fly.config import differences, normalised, observed, stays_up, with_marks, without_marks
 from clients.fly.model import Machine as FlyMachine
 from clients.fly.operations.pairs import successor_of
+from clients.fly.operations.waiting import HEALTHY_WITHIN
 from clients.fly.operations.wanted import Probe, WantedMachine
 from clients.prefect import PrefectClient, PrefectError
 from providers.lifecycle import Props, plain, unknown
@@ -33,7 +34,7 @@ def wanted_of(props: Props) -> WantedMachine:
         owner=known["owner"],
         config=with_marks(known["config"], name=known["name"], owner=known["owner"], region=known["region"]),
         min_secrets_version=known.get("min_secrets_version", 0),
-        healthy_within=known.get("healthy_timeout", 180),
+        healthy_within=known.get("healthy_timeout", HEALTHY_WITHIN),
         adopt=known.get("adopt", False),
         strategy=known.get("strategy", "rolling"),
         probe=_probe(known),

@@ -14,7 +14,7 @@ from clients.fly.model import GROUP_KEY, PLATFORM_KEY, Machine, MachineRequest
 from clients.fly.operations.in_place import secrets_changed_since, send_update
 from clients.fly.operations.leases import Lease
 from clients.fly.operations.one_off import GROUP
-from clients.fly.operations.waiting import Watch
+from clients.fly.operations.waiting import HEALTHY_WITHIN, Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class UpdatedMachine:
 
 
 def update_secrets_in_place(
-    client: FlyClient, app: str, *, min_secrets_version: int = 0, healthy_within: float = 300.0
+    client: FlyClient, app: str, *, min_secrets_version: int = 0, healthy_within: float = HEALTHY_WITHIN
 ) -> tuple[UpdatedMachine, ...]:
     """Update every machine of `app` that flyctl would, under lease, one after the other.
 

@@ -12,6 +12,8 @@ from clients.fly.model import TRANSIENT_STATES, Machine
 from clients.loops import until
 from clients.redaction import redacted
 
+HEALTHY_WITHIN = 300.0
+"""Seconds: a shared CPU that has spent its balance starts a server in two minutes (docs/fly.md)."""
 SLICE = 10
 """Seconds of one call to wait: short enough to notice a machine that gave up, and to refresh a lease."""
 

@@ -14,6 +14,7 @@ from clients.fly.errors import (
     FlyUnreachableError,
 )
 from clients.fly.model import Machine, MachineRequest
+from clients.fly.operations.waiting import HEALTHY_WITHIN
 from clients.loops import create_once
 
 Strategy = Literal["bluegreen", "rolling"]
@@ -44,7 +45,7 @@ class WantedMachine:
     owner: str
     config: Mapping[str, Any]
     min_secrets_version: int = 0
-    healthy_within: float = 300.0
+    healthy_within: float = HEALTHY_WITHIN
     adopt: bool = False
     strategy: Strategy = "rolling"
     probe: Probe | None = None

@@ -76,8 +76,7 @@ class Filler:
                 if not self._failing:
                     logger.warning("could not read events about assets: %s; trying again", error)
                 self._failing = True
-            except Exception:
-                # Nobody waits for this task before the end: it would be over without a word.
+            except Exception:  # nobody waits for this task before the end: it would be over without a word
                 self._looked = None
                 if not self._failing:
                     logger.exception("could not read events about assets; trying again")
