@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import docker
 import pytest
 import requests
 
 from tests.image.conftest import KEYS
-from tests.support.containers import MEGABYTE, container, made, require_docker, wait_until_ready
+from tests.support.containers import MEGABYTE, TAG, container, made, require_docker, wait_until_ready
+from tests.support.image_parts import image_parts
+from tests.support.leaks import leaks
 from tests.support.prefect_server import (
     SOURCE,
     Program,
@@ -23,8 +27,19 @@ from tests.support.prefect_server import (
     result_of,
     run_client,
 )
+from toolchain.standins.context import Context
+from toolchain.standins.daemon import build
 
 pytestmark = [pytest.mark.containers, pytest.mark.prefect]
+
+CANARY = "c4n/ary p@ss"
+IN_URL = f"https://user:{quote(CANARY, safe='')}@host.invalid/simple"
+# What the shell of `pulumi up` holds, and what pip would read.
+SECRETS = {
+    **dict.fromkeys(("FLY_API_TOKEN", "FLY_REGISTRY_TOKEN", "GITHUB_TOKEN", "BETTERSTACK_API_TOKEN"), CANARY),
+    **dict.fromkeys(("PULUMI_CONFIG_PASSPHRASE", "PREFECT_FLY_VERIFY_KEY"), CANARY),
+    **dict.fromkeys(("DATABASE_URL", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "BASE_IMAGE_TOKEN"), IN_URL),
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +66,69 @@ def contents(engine: docker.DockerClient, image: str) -> tuple[bytes, object]:
     return listing, engine.images.get(image).attrs["Config"]
 
 
-def test_same_image_under_another_umask(engine: docker.DockerClient, image: str, tmp_path: Path) -> None:
-    """A checkout whose files have other modes gives the same files, with the same modes and times."""
-    clone = tmp_path / "clone"
-    shutil.copytree(SOURCE, clone, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in clone.rglob("*"):
+@pytest.fixture(scope="module")
+def elsewhere(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image of a checkout whose files have other modes, with secrets beside them and in the build's environment."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    context = checkout / "docker" / "prefect"
+    shutil.copytree(SOURCE, context, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (checkout, context, context / "prefect_server"):
+        (folder / ".env").write_text(f"DATABASE_URL={IN_URL}\nFLY_API_TOKEN={CANARY}\n")
+        (folder / ".netrc").write_text(f"machine host.invalid login user password {CANARY}\n")
+    for folder in (checkout, context):
+        (folder / "Pulumi.prod.yaml").write_text(f"config:\n  prefect-fly:databaseUrl: {IN_URL}\n")
+        (folder / "pip.conf").write_text(f"[global]\nindex-url = {IN_URL}\n")
+    for path in context.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
-    assert contents(engine, made(engine, clone)) == contents(engine, image)
+    with pytest.MonkeyPatch.context() as shell:
+        for name, value in SECRETS.items():
+            shell.setenv(name, value)
+        return made(engine, context)
+
+
+def test_same_image_under_another_umask(engine: docker.DockerClient, image: str, elsewhere: str) -> None:
+    """A checkout whose files have other modes gives the same files, with the same modes and times."""
+    assert contents(engine, elsewhere) == contents(engine, image)
+
+
+def canaries(engine: docker.DockerClient, image: str, folder: Path) -> tuple[set[str], set[str]]:
+    """Where the canary stands in an image, and everywhere that was looked."""
+    looked, found = set(), set()
+    for where, text in image_parts(engine, image, folder):
+        looked.add(where)
+        if leaks(text, {"canary": CANARY}):
+            found.add(where)
+    return found, looked
+
+
+def test_no_secret_is_in_a_layer_or_the_history(engine: docker.DockerClient, elsewhere: str, tmp_path: Path) -> None:
+    """No file, name, configuration or history of the image holds what its build had around it or in its shell."""
+    found, looked = canaries(engine, elsewhere, tmp_path)
+    assert found == set()
+    site = "opt/prefect-server/lib/python3.11/site-packages"
+    assert looked >= {f"file {site}/prefect_server/__main__.py", f"name of {site}/prefect", "history", "inspect"}
+    assert len([where for where in looked if where.startswith("file ")]) > 5000
+
+
+def test_the_search_finds_a_secret_in_each_part_of_an_image(engine: docker.DockerClient, tmp_path: Path) -> None:
+    """The control: in a file as it is, in base64, URL-encoded, in one that a later layer hides, a name, a variable."""
+    context = tmp_path / "context"
+    context.mkdir()
+    spelled = {"clear": CANARY, "encoded": base64.b64encode(f"user:{CANARY}.".encode()).decode(), "url": IN_URL}
+    for name, text in spelled.items():
+        (context / name).write_text(text)
+    named = context / quote(CANARY, safe="")
+    named.touch()
+    lines = [f"COPY {name} /{name}" for name in spelled]
+    lines += ["ARG GIVEN", "COPY Dockerfile /clear", f"COPY {named.name} /named/", "ENV LEFT=${GIVEN}"]
+    (context / "Dockerfile").write_text("\n".join(["FROM scratch", *lines]))
+    image, given = f"{TAG}-planted", {"args": {"GIVEN": CANARY}, "platform": "linux/amd64"}
+    build(engine, {"imageName": image, "build": given}, Context(str(context), None), lambda _line: None)
+    found, _looked = canaries(engine, image, tmp_path)
+    documents = {where for where in found if where.startswith("document ")}
+    assert documents
+    files = {f"file {name}" for name in spelled}
+    assert found - documents == files | {f"name of named/{named.name}", "history", "inspect"}
 
 
 def test_what_is_in_it(engine: docker.DockerClient, image: str) -> None:
