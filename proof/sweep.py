@@ -27,6 +27,8 @@ from proof.stage import Stage, stage
 
 # Our own calls go to GitHub without this prefix.
 _OF_GITHUBS_PROVIDER = "/api/v3/"
+# What the engine prints at once.
+_ANNOUNCED = "^C received; cancelling"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,8 @@ def run_case(case: Case, clean: Clean) -> Outcome:
         with made.watched(), crashing(made, fault, crash := CRASHES.get(case.fault)):
             survived = made.survives(lambda: operation.act(made), mute=crash is not None)
             faults.clear()
+            if case.fault == "^C" and fault.hits and _ANNOUNCED not in made.engine.text():
+                made.said.append("nobody was told that the first ^C waits for the running calls")
             if crash is not None and crash.locks and not survived:
                 made.engine.cancel()
             refreshed = case.disbelieved and operation.leaves

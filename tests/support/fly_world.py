@@ -17,7 +17,7 @@ import pytest
 from clients.endpoints import World
 from clients.fly import FlyClient
 from clients.timing import Timing
-from clients.transport import no_progress
+from clients.transport import Progress, no_progress
 from sandbox.core.clock import Clock
 from sandbox.fly import FlyOptions
 from sandbox.testing import Sandbox, running_sandbox
@@ -87,10 +87,10 @@ def sandboxed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandb
         yield running
 
 
-def client_of(running: Sandbox, token: str | None = None) -> FlyClient:
+def client_of(running: Sandbox, token: str | None = None, progress: Progress = no_progress) -> FlyClient:
     """Return a client for it, with its main token or another."""
     environ = running.env() | ({"FLY_API_TOKEN": token} if token else {})
-    return FlyClient.from_environment(World.SANDBOX, environ, progress=no_progress)
+    return FlyClient.from_environment(World.SANDBOX, environ, progress=progress)
 
 
 def write_by_hand(running: Sandbox, app: str, values: dict[str, str | None]) -> None:

@@ -174,9 +174,10 @@ def _wait_until_over(client: FlyClient, request: OneOffRequest, machine: Machine
     A short program may be over, and its machine gone, before anybody could see it started.
     """
     watch = Watch(client=client, app=request.app, within=SLICE)
-    for _ in until(request.timeout, timing=client.timing, every=0):
+    for left in until(request.timeout, timing=client.timing, every=0):
         if watch.reached(machine, "destroyed"):
             return
+        client.progress(f'"{request.name}" is still running as machine {machine.id}; {left:.0f} s left')
         seen = client.machines.get(request.app, machine.id)
         if seen.state in {"failed", "launch_failed"}:
             raise FlyUnhealthyError(

@@ -30,6 +30,7 @@ def retire(client: FlyClient, app: str, machine: Machine, *, nonce: str = "") ->
     """
     # A host that does not answer can neither drain nor stop; destroying is all that may still work.
     if machine.state == "started" and machine.host_status != "unreachable":
+        client.progress(f'stopping machine "{machine.name}" of app "{app}", which may take {STOP_WITHIN:.0f} s')
         if machine.config.get("services"):
             client.machines.cordon(app, machine, nonce=nonce)
             client.timing.sleep(DRAIN)

@@ -105,11 +105,16 @@ def test_publishing_sends_ring_and_proof_and_never_the_secret(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("trouble", [requests.ConnectionError(), answer(502), answer(503, {"exception_message": "x"})])
-def test_a_server_that_comes_later_is_waited_for(monkeypatch: pytest.MonkeyPatch, trouble: Any) -> None:
-    """A new name, a proxy without a machine, a database that is away: tried again until it is taken."""
+def test_a_server_that_comes_later_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, trouble: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new name, a proxy without a machine, a database that is away: tried again until it is taken, and said so."""
     server = serve(monkeypatch, trouble, trouble, used(5))
     assert publish(RING, clock())["drifted"] is False
     assert len(server.seen) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("the server does not take the keys yet (")
+    assert line.endswith(" s left")
 
 
 @pytest.mark.parametrize(

@@ -206,11 +206,12 @@ def test_a_new_secrets_version_reaches_the_machine(sandbox: Sandbox) -> None:
     assert machines(sandbox)[0].secrets["A_SECRET"] == "fresh"
 
 
-def test_delete_drains_stops_and_destroys(sandbox: Sandbox) -> None:
-    """In that order, and a second delete is fine."""
+def test_delete_drains_stops_and_destroys(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """In that order, said before it takes its time; a second delete is fine."""
     machine = engine().create(inputs())
     again = EngineSide(FlyMachineProvider, id=machine.id, outputs=machine.outputs)
     machine.delete()
+    assert capsys.readouterr().err.count("which may take 45 s") == 1
     assert machines(sandbox) == []
     verbs = [call["path"].rsplit("/", 1)[-1] for call in sandbox.journal() if call["method"] == "POST"]
     assert verbs.index("cordon") < verbs.index("stop")

@@ -51,6 +51,17 @@ def test_a_program_that_ends_well_leaves_nothing(sandbox: Sandbox, seconds: floa
     assert live(sandbox) == []
 
 
+def test_a_program_that_takes_long_is_told_of(sandbox: Sandbox) -> None:
+    """Every ten seconds a line names the machine and how long it is still waited for."""
+    sandbox.emulated.script(arguments=("migrate",), exit_code=0, exit_after=35.0)
+    told: list[str] = []
+    done = run_one_off(client_of(sandbox, progress=told.append), request())
+    lines = [line for line in told if line.startswith(f'"migrate" is still running as machine {done.machine_id}; ')]
+    left = [int(line.rpartition("; ")[2].removesuffix(" s left")) for line in lines]
+    assert len(left) >= 3
+    assert left == sorted(left, reverse=True)
+
+
 def test_a_program_that_fails_shows_its_exit_code_and_the_end_of_its_log(sandbox: Sandbox) -> None:
     """Each cause has its code, and the log explains it."""
     lines = ("connecting", "migrate: the password is wrong")
