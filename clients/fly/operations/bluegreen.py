@@ -26,7 +26,7 @@ from clients.fly.operations.in_place import secrets_changed_since
 from clients.fly.operations.leases import Lease
 from clients.fly.operations.pairs import named, next_name, successor_mark
 from clients.fly.operations.retiring import destroy, retire
-from clients.fly.operations.waiting import Watch
+from clients.fly.operations.waiting import POLL, Watch
 from clients.fly.operations.wanted import WantedMachine, create
 from clients.loops import until
 
@@ -109,7 +109,7 @@ def _bring_up(client: FlyClient, wanted: WantedMachine, name: str, lease: Lease)
     if wanted.probe is None:
         return healthy
     problem = ""
-    for _left in until(REACHED_WITHIN, timing=client.timing, every=1.0):
+    for _left in until(REACHED_WITHIN, timing=client.timing, every=POLL):
         lease.keep()
         problem = wanted.probe(healthy.id)
         if not problem:

@@ -24,7 +24,7 @@ from clients.fly.errors import (
 )
 from clients.fly.model import GROUP_KEY, NAME_KEY, OWNER_KEY, PLATFORM_KEY, Exit, Machine, MachineRequest
 from clients.fly.operations.retiring import destroy
-from clients.fly.operations.waiting import SLICE, Watch
+from clients.fly.operations.waiting import POLL, SLICE, Watch
 from clients.loops import create_once, until
 
 GROUP = "fly_app_release_command"
@@ -154,7 +154,7 @@ def _start(client: FlyClient, request: OneOffRequest, machine: Machine) -> None:
     machine = Watch(client=client, app=request.app, within=_STARTABLE_WITHIN).settled(machine)
     # Not found: the answer to an earlier attempt was lost, it has run already, and its machine is gone.
     with suppress(FlyNotFoundError):
-        for left in until(_STARTABLE_WITHIN, timing=client.timing, every=0.5):
+        for left in until(_STARTABLE_WITHIN, timing=client.timing, every=POLL):
             if machine.state == "created" and left:
                 machine = client.machines.get(request.app, machine.id)
                 continue
@@ -191,7 +191,7 @@ def _wait_until_over(client: FlyClient, request: OneOffRequest, machine: Machine
 
 
 def _exit_of(client: FlyClient, request: OneOffRequest, machine: Machine) -> Exit:
-    for _ in until(_EVENT_WITHIN, timing=client.timing, every=1.0):
+    for _ in until(_EVENT_WITHIN, timing=client.timing, every=POLL):
         # Machines can be read for a while after their destruction.
         ended = client.machines.get(request.app, machine.id).last_exit()
         if ended:

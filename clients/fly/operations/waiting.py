@@ -17,7 +17,8 @@ HEALTHY_WITHIN = 300.0
 SLICE = 10
 """Seconds of one call to wait: short enough to notice a machine that gave up, and to refresh a lease."""
 
-POLL = 1.0
+POLL = 0.25
+"""Seconds between two looks at a machine, of which Fly allows five a second: no wait ends later than that."""
 WITHOUT_CHECKS = 5.0
 """Seconds for which a machine that has no checks must stay started."""
 
@@ -26,6 +27,7 @@ CRASHES = 3
 twice may be a database that was away for a moment."""
 
 _NEW_FOR = 10.0
+_BETWEEN_STARTS = 1.0
 _GAVE_UP = frozenset({"failed", "launch_failed", "stopped", "suspended", "destroyed"})
 
 
@@ -55,6 +57,24 @@ class _Ends:
     def loop(self) -> bool:
         """Tell whether they are too many to wait for another start."""
         return len(self._known) >= CRASHES
+
+
+@dataclass
+class _Down:
+    """Whether a machine has given up: once may be a moment between two starts, for longer nobody restarts it."""
+
+    clock: Callable[[], float]
+    now: bool = False
+    _since: float | None = None
+
+    def for_good(self, machine: Machine) -> bool:
+        """Look at the machine; tell whether it was down before, too, long enough ago."""
+        self.now = machine.state in _GAVE_UP
+        if not self.now:
+            self._since = None
+        elif self._since is None:
+            self._since = self.clock()
+        return self._since is not None and self.clock() - self._since >= _BETWEEN_STARTS
 
 
 def _latest(machine: Machine) -> int | None:
@@ -130,7 +150,7 @@ class Watch:
         return False
 
     def _started(self, machine: Machine, ends: _Ends) -> Machine:
-        seen, gave_up_before = machine, False
+        seen, down = machine, _Down(self.client.timing.clock)
         for left in self._until(self.within):
             try:
                 reached, seen = self._wait_and_read(machine, left)
@@ -143,11 +163,8 @@ class Watch:
             self._look(seen, ends)
             if reached:
                 return seen
-            # Once may be a moment between two starts; twice is a machine that nobody restarts.
-            gave_up = seen.state in _GAVE_UP
-            if gave_up and gave_up_before:
+            if down.for_good(seen):
                 break
-            gave_up_before = gave_up
             self._say(f'machine "{machine.name}" is {seen.state}; waiting for it to start')
         raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
 
@@ -160,16 +177,15 @@ class Watch:
 
     def _passing(self, machine: Machine, within: float, ends: _Ends) -> Machine:
         timing, told = self.client.timing, 0.0
-        seen, gave_up_before = machine, False
+        seen, down = machine, _Down(timing.clock)
         for left in self._until(within):
             if left < within:
                 seen, _ = self._next(seen, ends)
-            gave_up = seen.state in _GAVE_UP
-            if seen.healthy and not gave_up:
+            given_up = down.for_good(seen)
+            if seen.healthy and not down.now:
                 return seen
-            if gave_up and gave_up_before:
+            if given_up:
                 raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
-            gave_up_before = gave_up
             if timing.clock() >= told:
                 told = timing.clock() + SLICE
                 self._say(f'machine "{machine.name}": {self._complaint(seen)}; waiting')
@@ -177,18 +193,17 @@ class Watch:
 
     def _steady(self, machine: Machine, within: float, ends: _Ends) -> Machine:
         """Return a machine without checks once it has stayed started for a while."""
-        timing, seen, gave_up_before = self.client.timing, machine, False
+        timing, seen = self.client.timing, machine
+        down = _Down(timing.clock)
         since, within = timing.clock(), max(within, WITHOUT_CHECKS)
         for left in self._until(within):
             if left < within:
                 seen, ended = self._next(seen, ends)
                 since = timing.clock() if ended or seen.state != "started" else since
-            gave_up = seen.state in _GAVE_UP
             if seen.state == "started" and timing.clock() - since >= WITHOUT_CHECKS:
                 return seen
-            if gave_up and gave_up_before:
+            if down.for_good(seen):
                 raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
-            gave_up_before = gave_up
         raise self._unhealthy(seen, f"it is {seen.state} and does not stay started{_exit_of(seen)}")
 
     def _next(self, machine: Machine, ends: _Ends) -> tuple[Machine, bool]:

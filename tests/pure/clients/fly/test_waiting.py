@@ -62,12 +62,32 @@ def test_one_look_at_a_stopped_machine_is_not_the_end_of_its_start() -> None:
     assert watch(FakeMachines(machine("stopped"), machine("starting"), good)).healthy(machine("created")) == good
 
 
-def test_two_looks_at_a_stopped_machine_are() -> None:
+def test_a_machine_that_stays_stopped_for_a_second_is_given_up() -> None:
     """Nobody starts it any more, so the rest of the time is not waited for."""
-    machines = FakeMachines(machine("stopped"))
+    seen = watch(FakeMachines(machine("stopped")))
+    began = seen.client.timing.clock()
     with pytest.raises(FlyUnhealthyError, match="it is stopped"):
-        watch(machines).healthy(machine("created"))
-    assert machines.looks == 2
+        seen.healthy(machine("created"))
+    assert seen.client.timing.clock() - began == pytest.approx(1.0)
+
+
+def test_a_machine_without_checks_that_stays_stopped_is_given_up() -> None:
+    """It is seen started and then stops for good; the rest of the time is not waited for."""
+    started, stopped = (Machine.from_wire({"id": "m", "name": "web", "state": each}) for each in ("started", "stopped"))
+    seen = watch(FakeMachines(started, stopped))
+    began = seen.client.timing.clock()
+    with pytest.raises(FlyUnhealthyError, match="it is stopped"):
+        seen.healthy(started)
+    assert seen.client.timing.clock() - began < 5.0
+
+
+def test_the_end_of_a_wait_is_seen_within_a_quarter_of_a_second() -> None:
+    """However long it takes: the checks pass at the fortieth look, and so many quarters have gone by."""
+    waiting, good = machine("started", {"http": "critical"}), machine("started", {"http": "passing"})
+    seen = watch(FakeMachines(*[waiting] * 40, good))
+    began = seen.client.timing.clock()
+    assert seen.healthy(waiting) == good
+    assert seen.client.timing.clock() - began == pytest.approx(40 * 0.25)
 
 
 def test_checks_that_fly_mirrors_for_itself_do_not_count() -> None:
