@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -137,7 +136,7 @@ class Filler:
     async def _describe(self, connection: Any, found: list[Description]) -> None:
         if not found:
             return
-        given = json.dumps([asdict(each) | {"at": each.at.isoformat()} for each in found])
+        given = json.dumps([vars(each) | {"at": each.at.isoformat()} for each in found])
         await connection.execute(self._sql(tables.ADD_ASSETS), given, timeout=STATEMENT_SECONDS)
         await connection.execute(self._sql(tables.DESCRIBE), given, timeout=STATEMENT_SECONDS)
 

@@ -117,7 +117,8 @@ WITH seen AS MATERIALIZED (
         AND octet_length(key) BETWEEN 1 AND {key_bytes}
 ), party AS MATERIALIZED (
     SELECT f.id, r->>'prefect.resource.role' AS role, r->>'prefect.resource.id' AS name,
-        left(r->>'prefect.resource.name', {text}) AS label
+        -- Most are assets, whose names are read elsewhere.
+        CASE WHEN r->>'prefect.resource.role' <> 'asset' THEN left(r->>'prefect.resource.name', {text}) END AS label
     FROM fresh AS f, jsonb_array_elements(f.related) AS r
 ), source AS MATERIALIZED (
     SELECT id, name AS key FROM party WHERE role = 'asset' AND octet_length(name) BETWEEN 1 AND {key_bytes}
@@ -127,7 +128,7 @@ WITH seen AS MATERIALIZED (
         max(ARRAY[name, label]) FILTER (WHERE role = 'task-run') AS task_run,
         max(ARRAY[name, label]) FILTER (WHERE role = 'deployment') AS deployment,
         max(left(name, {text})) FILTER (WHERE role = 'asset-materialized-by') AS made_by
-    FROM party GROUP BY id
+    FROM party WHERE role <> 'asset' GROUP BY id
 ), wanted AS MATERIALIZED (
     SELECT key, min(occurred) AS first_at FROM (
         SELECT key, occurred FROM fresh UNION ALL SELECT s.key, occurred FROM source AS s JOIN fresh USING (id)
@@ -143,7 +144,7 @@ WITH seen AS MATERIALIZED (
 ), place AS MATERIALIZED (
     SELECT id, key FROM known WHERE id IS NOT NULL UNION ALL SELECT id, key FROM made
 ), pair AS MATERIALIZED (
-    SELECT DISTINCT s.id, p.id AS upstream FROM source AS s JOIN place AS p USING (key)
+    SELECT s.id, p.id AS upstream FROM source AS s JOIN place AS p USING (key)
 ), added AS (
     INSERT INTO {own}.asset_run (
         event_id, asset, occurred, succeeded, upstream, flow_run_id, flow_run, flow_id, flow, task_run_id, task_run,
@@ -154,7 +155,9 @@ WITH seen AS MATERIALIZED (
         substring(task_run[1] FROM {id})::uuid, task_run[2], substring(deployment[1] FROM {id})::uuid, deployment[2],
         made_by, metadata
     FROM fresh AS f JOIN place AS p USING (key) LEFT JOIN parties ON parties.id = f.id
-    LEFT JOIN (SELECT id, array_agg(upstream ORDER BY upstream) AS upstream FROM pair GROUP BY id) AS u ON u.id = f.id
+    LEFT JOIN (
+        SELECT id, array_agg(DISTINCT upstream ORDER BY upstream) AS upstream FROM pair GROUP BY id
+    ) AS u ON u.id = f.id
     ORDER BY occurred, f.id
     ON CONFLICT (event_id) DO NOTHING
     RETURNING 1
@@ -171,9 +174,11 @@ WITH seen AS MATERIALIZED (
     ON CONFLICT (downstream, upstream) DO UPDATE SET last_at = excluded.last_at
     WHERE asset_edge.last_at < excluded.last_at
 ), states AS (
-    UPDATE {own}.asset AS a SET last_at = n.occurred, last_succeeded = n.succeeded
-    FROM newest AS n JOIN known USING (key)
-    WHERE a.id = known.id AND (a.last_at IS NULL OR a.last_at <= n.occurred)
+    -- All of them are there. An update would go through the whole table to find them.
+    INSERT INTO {own}.asset AS a (key, first_at, last_at, last_succeeded)
+    SELECT key, first_at, occurred, succeeded FROM known JOIN newest USING (key) WHERE id IS NOT NULL ORDER BY key
+    ON CONFLICT (key) DO UPDATE SET last_at = excluded.last_at, last_succeeded = excluded.last_succeeded
+    WHERE a.last_at IS NULL OR a.last_at <= excluded.last_at
 )
 SELECT (SELECT count(*) FROM added) AS added, count(*) AS seen, max(mark) AS mark,
     (SELECT id FROM seen ORDER BY mark DESC, id DESC LIMIT 1) AS id
@@ -181,9 +186,9 @@ FROM seen
 """.replace("{id}", _ID)
 )
 # Only where it says something new: flows say the same with each run. Upstream assets that nobody here makes are
-# described where they are referenced.
+# described where they are referenced. What is said again and again is read once, as of the last time.
 NEW_DESCRIPTIONS = _limited("""
-SELECT occurred, resource::text FROM {prefect}.events AS e
+SELECT max(occurred) AS occurred, resource::text AS resource FROM {prefect}.events AS e
 WHERE {mark} >= $1 AND (event || '') = ANY ($2) AND octet_length(resource_id) BETWEEN 1 AND {key_bytes}
     AND resource ?| ARRAY[
         'prefect.resource.name', 'prefect.asset.description', 'prefect.asset.url', 'prefect.asset.owners']
@@ -198,7 +203,7 @@ WHERE {mark} >= $1 AND (event || '') = ANY ($2) AND octet_length(resource_id) BE
             )
         )
     )
-ORDER BY occurred LIMIT $3
+GROUP BY e.resource::text ORDER BY 1 LIMIT $3
 """)
 ADD_ASSETS = """
 INSERT INTO {own}.asset (key, first_at)
