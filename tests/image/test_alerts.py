@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -18,6 +19,7 @@ from clients.names import ALERT_TEST_EVENT
 from clients.prefect_api.client import PrefectApi
 from components.alert_messages import Message, message_of, trial_message
 from providers.prefect_automation import AutomationProvider
+from sandbox.postgres import PostgresServer
 from settings.alert_channels import block_of
 from settings.server_groups import ChannelSettings, Heard
 from tests.image.conftest import KEYS
@@ -55,6 +57,7 @@ class People:
 
     api_url: str
     receiver: Receiver
+    sql: Callable[[str], str]
 
     @property
     def ours(self) -> PrefectApi:
@@ -68,13 +71,24 @@ class People:
         reply.raise_for_status()
         return reply.json() if reply.content else None
 
-    def run(self, name: str, *states: dict[str, Any]) -> None:
-        """Make a run of flow `work` and take it through these states."""
+    def run(self, name: str, *states: dict[str, Any]) -> str:
+        """Make a run of flow `work`, take it through these states and return its id."""
         flow = self.call("POST", "/flows/", {"name": "work"})["id"]
         first, *others = states
         made = self.call("POST", "/flow_runs/", {"flow_id": flow, "name": name, "state": first})["id"]
         for state in others:
             self.call("POST", f"/flow_runs/{made}/set_state", {"state": state, "force": True})
+        return str(made)
+
+    def due_long_ago(self, run: str) -> None:
+        """Let what waits for a run's next state have been due 50 minutes ago, as after so long without a server."""
+        waiting = f"FROM prefect.automation_bucket WHERE bucketing_key::text LIKE '%{run}%'"
+        until(lambda: self.sql(f"SELECT count(*) {waiting}") == "1")
+        ago = "interval '50 minutes'"
+        self.sql(
+            f'UPDATE prefect.automation_bucket SET start = start - {ago}, "end" = "end" - {ago} '  # noqa: S608
+            f"WHERE id IN (SELECT id {waiting})"
+        )
 
     def deployment(self, name: str) -> Callable[[], None]:
         """Make a deployment and return what polls for it."""
@@ -129,12 +143,15 @@ class People:
 
 
 @pytest.fixture(scope="module")
-def people(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
+def people(
+    postgres: PostgresServer, migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[People]:
     """A server of this module's own that looks often, and who listens to it."""
-    environ = database_environment(migrated_database()) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)} | QUICK
+    url = migrated_database()
+    environ = database_environment(url) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)} | QUICK
     program = Program(tmp_path_factory.mktemp("alerts"), environ)
     with receiving("/hooks/all") as receiver, running(program):
-        yield People(program.api_url, receiver)
+        yield People(program.api_url, receiver, lambda sql: postgres.execute(sql, urlsplit(url).path.removeprefix("/")))
 
 
 @contextmanager
@@ -165,7 +182,7 @@ def scheduled(minutes: int) -> dict[str, Any]:
 
 
 def test_each_kind_of_alert_is_heard_once_and_of_what_is_wrong_alone(people: People) -> None:
-    """Failed, crashed, late, stuck, deployment and pool not ready, an orchestrator silent; each beside a good one."""
+    """Failed, crashed, late, stuck (also when it was due in an outage), not ready, silent; each beside a good one."""
     for pool in ("lost", "kept"):
         people.call("POST", "/work_pools/", {"name": pool, "type": "process"})
         people.heartbeat(pool, every=3600)
@@ -178,6 +195,7 @@ def test_each_kind_of_alert_is_heard_once_and_of_what_is_wrong_alone(people: Peo
         people.run("good", state("PENDING"), state("RUNNING"), state("COMPLETED"))
         people.run("later", scheduled(60))
         people.run("hung", state("PENDING"), state("RUNNING"))
+        people.due_long_ago(people.run("forgotten", state("PENDING")))
         people.run("bad", state("RUNNING"), state("FAILED", name="TimedOut", message="no luck"))
         people.run("lost", state("RUNNING"), state("CRASHED"))
         people.run("slow", scheduled(-60))
@@ -190,6 +208,7 @@ def test_each_kind_of_alert_is_heard_once_and_of_what_is_wrong_alone(people: Peo
                 "Flow run lost of work crashed",
                 "Flow run slow of work is late",
                 "Flow run hung of work is stuck",
+                "Flow run forgotten of work is stuck",
                 "Deployment back is not ready",
                 "Deployment gone is not ready",
                 "Work pool lost is not ready",

@@ -24,8 +24,13 @@ FIXED = {
     "PREFECT_CLI_PROMPT": "false",
     "DO_NOT_TRACK": "1",
 }
-# Prefect alone keeps every flow run for ever, which fills a 500 MB database.
-DEFAULTS = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"}
+DEFAULTS = {
+    # Prefect alone keeps every flow run for ever, which fills a 500 MB database.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    # Prefect alone forgets after a minute what an automation waited for in vain: one that was due while the server was
+    # away would never fire. Not longer: each flow run of somebody's automation may leave a row for so long.
+    "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "PT1H",
+}
 
 DISTRIBUTED = {
     "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect_redis.messaging",
