@@ -1,4 +1,4 @@
-"""The database goes away under a running flow, and the server is killed: what was accepted is not lost."""
+"""Database or Redis go away under a running flow, and the server is killed: what was accepted is not lost."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 import requests
@@ -22,11 +23,16 @@ from tests.image.conftest import KEYS
 from tests.support.migration import name_of
 from tests.support.postgres import running_postgres
 from tests.support.prefect_server import Program, database_environment, hashed, run_verb, running
+from tests.support.redis import Redis
 from tests.support.waiting import PATIENCE, until
 from toolchain.prefect_env import prefect_python
 
 pytestmark = pytest.mark.prefect
 
+SESSIONS_END = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid <> pg_backend_pid()"
+)
 CLIENTS = Path(__file__).parent / "clients"
 KEY = KEYS["orchestrator"]
 
@@ -85,6 +91,63 @@ def test_a_flow_outlives_an_outage_of_the_database(tmp_path: Path) -> None:
             assert client.wait(PATIENCE) == 0, (tmp_path / "client.log").read_text()
             states = Counter(run["state_type"] for run in post(program, "/flow_runs/filter", {}).json())
             assert states == {"COMPLETED": int(counted.read_text()) + 1}
+
+
+def test_a_flow_outlives_an_outage_of_redis(migrated_database: Callable[[], str], tmp_path: Path) -> None:
+    """The same with the services apart: Redis stops under a flow, comes back empty, and every run completes.
+
+    Prefect by itself answers 500 to each change of a state, which ends the flow and leaves it "running" for ever.
+    """
+    redis = Redis(tmp_path)
+    environ = database_environment(migrated_database()) | {
+        "PREFECT_FLY_API_KEYS": hashed(KEYS),
+        "PREFECT_FLY_REDIS_URL": redis.url,
+        "PREFECT_FLY_SEPARATE_SERVICES": "true",
+    }
+    with ExitStack() as ends:
+        ends.callback(redis.stop)
+        redis.start()
+        services = ends.enter_context(running(Program(tmp_path, environ, verb="services")))
+        program = ends.enter_context(running(Program(tmp_path, environ)))
+        client, counted, done = ends.enter_context(looping_client(program, tmp_path))
+        until(counted.exists, lambda: "the flow's first step")
+        redis.stop()
+        until(lambda: failed_answers(program) >= 3, lambda: "the flow meets the outage")
+        assert "Redis does not answer (" in program.log
+        assert "Exception in ASGI application" not in program.log
+        assert client.poll() is None, (tmp_path / "client.log").read_text()
+        redis.start()
+        before = int(counted.read_text() or 0)
+        until(lambda: int(counted.read_text() or 0) > before + 1, lambda: "the flow goes on")
+        done.touch()
+        assert client.wait(PATIENCE) == 0, (tmp_path / "client.log").read_text()
+        states = Counter(run["state_type"] for run in post(program, "/flow_runs/filter", {}).json())
+        assert states == {"COMPLETED": int(counted.read_text()) + 1}
+        # Every part of Prefect that keeps something in Redis has to be told where it is.
+        assert "localhost:6379" not in services.log
+
+
+def test_a_database_that_takes_no_writes_is_waited_for(
+    migrated_database: Callable[[], str], postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """One that was made read-only, as Supabase does when it is too large, gives 503 to writes and answers reads."""
+    url = migrated_database()
+    name = name_of(url)
+    with running(Program(tmp_path, database_environment(url) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)})) as program:
+        postgres.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        postgres.execute(SESSIONS_END, name)
+        said = "the database takes no writes: its disk is full, or it was made read-only ("
+        until(lambda: written(program) == (503, "true") and said in program.log, lambda: program.log)
+        until(lambda: post(program, "/flows/filter", {}).ok, lambda: program.log)
+        postgres.execute(f'ALTER DATABASE "{name}" RESET ALL')
+        postgres.execute(SESSIONS_END, name)
+        until(lambda: written(program) == (201, None), lambda: program.log)
+
+
+def written(program: Program) -> tuple[int, str | None]:
+    """Make a flow of a new name; return the status and what is said of maintenance."""
+    reply = post(program, "/flows/", {"name": f"flow-{token_hex(4)}"})
+    return reply.status_code, reply.headers.get("Prefect-Maintenance")
 
 
 def test_a_request_that_gets_no_connection_may_be_repeated(

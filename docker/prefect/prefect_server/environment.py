@@ -39,6 +39,12 @@ DISTRIBUTED = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
     "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
 }
+# Each of them alone would be a Redis on this machine, at port 6379.
+REDIS_URLS = (
+    "PREFECT_REDIS_MESSAGING_URL",
+    "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL",
+    "PREFECT_SERVER_DOCKET_URL",
+)
 
 
 def application_name(verb: str, schema: str) -> str:
@@ -62,8 +68,7 @@ def prefect_environment(
     wanted |= _tls(settings, scratch)
     if settings.redis_url:
         wanted |= DISTRIBUTED
-        wanted["PREFECT_REDIS_MESSAGING_URL"] = settings.redis_url
-        wanted["PREFECT_SERVER_DOCKET_URL"] = settings.redis_url
+        wanted |= dict.fromkeys(REDIS_URLS, settings.redis_url)
     return wanted
 
 
