@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ssl import SSLCertVerificationError
 
 import requests
 from urllib3.exceptions import NameResolutionError, NewConnectionError
@@ -38,10 +39,16 @@ def no_answer(error: requests.RequestException, read_timeout: float) -> NoAnswer
         error: of requests.
         read_timeout: seconds an answer was waited for.
     """
+    causes = list(_causes(error))
+    for cause in causes:
+        # In OpenSSL's own words, for example "certificate has expired".
+        if isinstance(cause, SSLCertVerificationError) and cause.verify_message:
+            return NoAnswerError(
+                f"its certificate is not accepted: {cause.verify_message.rstrip('.')}", maybe_sent=False
+            )
     for kind, reason, maybe_sent in _BY_TYPE:
         if isinstance(error, kind):
             return NoAnswerError(reason.format(read_timeout=read_timeout), maybe_sent=maybe_sent)
-    causes = list(_causes(error))
     if any(isinstance(cause, NameResolutionError) for cause in causes):
         return NoAnswerError("the host name could not be resolved", maybe_sent=False)
     if any(isinstance(cause, NewConnectionError | ConnectionRefusedError) for cause in causes):

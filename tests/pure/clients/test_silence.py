@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import requests
+import trustme
 
 from clients.silence import NoAnswerError
 from clients.transport import Api, Call, RetryPolicy, Transport, no_progress
 from tests.support.waiting import PATIENCE
 
 
-def failure(address: str, read_timeout: float = 60.0) -> NoAnswerError:
-    """Send one POST to `address` and return why no answer came."""
+def failure(address: str, read_timeout: float = 60.0, authority: Path | None = None) -> NoAnswerError:
+    """Send one POST to `address`, trusting one authority alone if it is given, and return why no answer came."""
     policy = RetryPolicy(attempts=1, read_timeout=read_timeout)
-    transport = Transport(Api(base_url=address, title="a test"), policy=policy, progress=no_progress)
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = str(authority) if authority else True
+    api = Api(base_url=address, title="a test")
+    transport = Transport(api, policy=policy, progress=no_progress, session=session)
     with pytest.raises(NoAnswerError) as caught:
         transport.send(Call(method="POST", path="/", json={"a": 1}))
     return caught.value
@@ -87,6 +96,35 @@ def test_a_server_without_tls_fails_the_handshake() -> None:
     with server(plain) as port:
         silence = failure(f"https://127.0.0.1:{port}")
     assert (str(silence), silence.maybe_sent) == ("the TLS connection failed", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "trusted", "said"),
+    [
+        ("localhost", -1, True, "certificate has expired"),
+        ("localhost", 1, False, "unable to get local issuer certificate"),
+        ("elsewhere.example", 1, True, "Hostname mismatch, certificate is not valid for 'localhost'"),
+    ],
+    ids=["expired", "unknown authority", "another name"],
+)
+def test_a_certificate_that_is_not_accepted_is_named(
+    tmp_path: Path, name: str, days: int, trusted: bool, said: str
+) -> None:
+    """An expired one, one of an authority that nobody trusts, one of another name: the reason is in the sentence."""
+    ours, other = trustme.CA(), trustme.CA()
+    now = datetime.now(UTC)
+    made = ours.issue_cert(name, not_before=now - timedelta(days=9), not_after=now + timedelta(days=days))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.configure_cert(context)
+    (ours if trusted else other).cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    def shake_hands(connection: socket.socket) -> None:
+        with suppress(OSError):
+            context.wrap_socket(connection, server_side=True)
+
+    with server(shake_hands) as port:
+        silence = failure(f"https://localhost:{port}", authority=tmp_path / "ca.pem")
+    assert (str(silence), silence.maybe_sent) == (f"its certificate is not accepted: {said}", False)
 
 
 def test_a_server_that_never_answers_is_given_up_and_may_have_done_it() -> None:
