@@ -54,8 +54,9 @@ check-monitoring: ## the alert rules and their tests, with promtool, which is bu
 audit: ## known vulnerabilities of the locked packages, by pip-audit, which asks pypi.org (docs/unproven.md)
 	@$(PYTHON) -m toolchain.audit
 
-bench: setup ## what the commands cost, as ratios, into docs/bench.md (ends a demo that runs)
+bench: setup ## what the commands cost, as ratios, into docs/bench.md and docs/bench-up.md (ends a demo that runs)
 	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m bench.commands
+	@$(VENV_PYTHON) -m toolchain run $(VENV_PYTHON) -m bench.up
 
 demo: setup ## deploy a real Prefect server into the sandbox and show what came of it
 	@$(VENV_PYTHON) -m sandbox.demo up

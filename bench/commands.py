@@ -102,7 +102,8 @@ def main() -> None:
 Written by `make bench`: {ROUNDS} rounds, medians, both sides taking turns. {platform.system()} {platform.machine()},
 {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f} before; the engine built by the toolchain,
 with its stand-ins for the command and docker plugins. Ratios can be compared between machines, seconds cannot.
-[toolchain.md](toolchain.md#where-a-commands-time-goes) says what the time is spent on.
+[toolchain.md](toolchain.md#where-a-commands-time-goes) says what the time is spent on;
+[bench-up.md](bench-up.md) is about `up` from nothing.
 
 The other side is a program that imports the same packages and does nothing.
 

@@ -149,7 +149,7 @@ def updating(sandbox: Sandbox, home: Path) -> Iterator[Updating]:
     done = run_verb("migrate", home, database | {"PREFECT_FLY_DATABASE_REQUIRE_TLS": "true"})
     assert done.returncode == 0, done.stdout + done.stderr
     version = client.secrets.write(APP, database | {"PREFECT_FLY_API_KEYS": hashed({"orchestrator": KEY})}).version
-    config = api_machine(_settings(), process_image_reference("registry.fly.io", APP))
+    config = api_machine(machine_settings(), process_image_reference("registry.fly.io", APP))
     # On a busy computer an answer may take longer than a check waits on Fly: that is not what is looked at here.
     config["services"][0]["checks"][0]["timeout"] = "60s"
     inputs: dict[str, Any] = {
@@ -208,7 +208,8 @@ def serving(world: Updating) -> None:
     until(lambda: world.sandbox.fly.edge.is_open(APP))
 
 
-def _settings() -> MachineSettings:
+def machine_settings() -> MachineSettings:
+    """Return what a machine of a small stack is made of."""
     return MachineSettings(
         vm=VmSettings(),
         region="ewr",
