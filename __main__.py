@@ -1,8 +1,11 @@
 """The program: settings in, components out. See README.md."""
 
+import gc
 import os
 import signal
 from datetime import UTC, datetime
+
+gc.disable()  # what is imported stays; to look through it for garbage was a fifth of the start (ADR 15)
 
 from components import on_server, stack
 from components.github_environment import require_environment
@@ -26,8 +29,7 @@ if settings.fly is not None:
     keys = stack.api_keys(settings, settings.fly)
     server = PrefectServer(settings.fly.app, stack.server_args(settings, settings.fly, keys))
     if settings.uptime.enabled:
-        monitor_args, after = stack.monitor_args(settings), stack.after(server)
-        monitor = UptimeMonitor(settings.fly.app, monitor_args, after)
+        monitor = UptimeMonitor(settings.fly.app, stack.monitor_args(settings), stack.after(server))
 
 kept = on_server.keep(settings, keys, server)
 

@@ -13,10 +13,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
-
-import requests
 
 from clients.endpoints import World, require_url
 from clients.errors import ApiError, UnauthorizedError, UnreachableError
@@ -24,6 +22,9 @@ from clients.prefect_answers import AuditPage, KeyUse, ServerKeys, ServerStatus
 from clients.shapes import record, whole
 from clients.silence import NoAnswerError
 from clients.transport import Api, Call, Reply, RetryPolicy, Transport, no_progress
+
+if TYPE_CHECKING:
+    import requests
 
 # Fly's proxy sends a request with this header to that machine and no other.
 FORCE_INSTANCE_HEADER = "fly-force-instance-id"

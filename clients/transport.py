@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import requests
-
-from clients.endpoints import is_loopback
 from clients.shapes import NO_JSON, decoded
-from clients.silence import NoAnswerError, no_answer
+from clients.silence import NoAnswerError
 from clients.timing import Pacer, Timing, retry_after
+
+if TYPE_CHECKING:
+    import requests
 
 Progress = Callable[[str], None]
 
@@ -119,7 +119,7 @@ class Call:
         return self.idempotent or self.method in {"GET", "HEAD"}
 
 
-class _Headers(requests.auth.AuthBase):
+class _Headers:
     """Sets our headers last, so that a ~/.netrc entry for the host can never replace the Authorization."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
@@ -180,7 +180,11 @@ class Transport:
         self._pacer = pacer
         self._base_url = api.base_url.rstrip("/")
         self._auth = _Headers(api.headers)
-        self._session = session or _new_session(api.base_url)
+        if session is None:
+            from clients import sessions  # noqa: PLC0415  # loads requests, see there
+
+            session = sessions.new_session(api.base_url)
+        self._session = session
 
     def send(self, call: Call) -> Reply:
         """Send `call`, retrying what is safe to retry, and return the last answer whatever its status.
@@ -209,6 +213,8 @@ class Transport:
         return outcome
 
     def _once(self, call: Call) -> Reply | NoAnswerError:
+        from clients import sessions  # noqa: PLC0415  # loads requests, see there
+
         if self._pacer and call.pace:
             self._pacer.wait(call.pace)
         read = self._policy.read_timeout if call.read_timeout is None else call.read_timeout
@@ -226,9 +232,9 @@ class Transport:
                 stream=True,
             )
             body = _body(response)
-        except requests.RequestException as error:
+        except sessions.RequestException as error:
             # `from None`: the text of requests' errors holds the URL and, with a proxy, its credentials.
-            return no_answer(error, read)
+            return sessions.no_answer(error, read)
         if body is None:
             return NoAnswerError(f"the answer is longer than {_MOST_BYTES // 2**20} MB", maybe_sent=True)
         reply = Reply(
@@ -257,13 +263,6 @@ class Transport:
                 return asked
         full = min(self._policy.cap, self._policy.base * 2.0 ** (attempt - 1))
         return full * (1 - self.timing.jitter() / 2)
-
-
-def _new_session(base_url: str) -> requests.Session:
-    session = requests.Session()
-    # A proxy from the environment must not see, or break, calls to this very machine.
-    session.trust_env = not is_loopback(base_url)
-    return session
 
 
 def _body(response: requests.Response) -> bytes | None:

@@ -14,7 +14,6 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 
 from clients.endpoints import World
 from clients.errors import ApiError
-from clients.fly.operations.inside import InsideSession
 from clients.loops import until
 from clients.prefect import PrefectClient, PrefectError, PrefectUnreachableError
 from clients.signing import publisher
@@ -142,8 +141,12 @@ def publish(props: Props, timing: Timing) -> dict[str, Any]:
 
 
 def _server(props: Props) -> PrefectClient:
-    session = InsideSession(fly_client(props), props["app"]) if props["inside"] else None
-    return PrefectClient.at(props["url"], World(props["endpoints"]), session)
+    url, world = props["url"], World(props["endpoints"])
+    if not props["inside"]:
+        return PrefectClient.at(url, world)
+    from clients.fly.operations.inside import InsideSession  # noqa: PLC0415  # is one of requests' sessions
+
+    return PrefectClient.at(url, world, InsideSession(fly_client(props), props["app"]))
 
 
 def _refused(url: str, error: PrefectError) -> PrefectError:

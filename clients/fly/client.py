@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-
-import requests
+from typing import TYPE_CHECKING
 
 from clients.endpoints import FLY_API, FLY_MACHINES, World, base_url
 from clients.fly.addresses import Addresses
@@ -19,6 +18,9 @@ from clients.fly.tokens import Tokens, authorization, bare
 from clients.timing import Pacer, Timing
 from clients.transport import Api, Progress, RetryPolicy, Transport, print_progress
 from clients.wire import Wire, access
+
+if TYPE_CHECKING:
+    import requests
 
 RATE, BURST = 1.0, 2
 """Calls a second for each action and app or machine, and how many at once. Fly allows 1 and 3 as it counts arrivals:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Self
-
-import requests
+from typing import TYPE_CHECKING, Self
 
 from clients.endpoints import World, require_url
 from clients.prefect import Credential
@@ -16,6 +14,9 @@ from clients.prefect_api.events import Events
 from clients.prefect_api.objects import Objects
 from clients.transport import Api, RetryPolicy, Transport
 from clients.wire import Wire
+
+if TYPE_CHECKING:
+    import requests
 
 # Few and short: destroy asks for each object, and goes on without a server that does not answer.
 _POLICY = RetryPolicy(attempts=3, base=0.5, cap=2.0, budget=10.0, connect_timeout=5.0, read_timeout=30.0)

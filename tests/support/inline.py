@@ -6,6 +6,7 @@ For tests that look at what the engine and its plugins do, and not at how a prog
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import runpy
 import signal
@@ -65,7 +66,10 @@ def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
         mock.patch.object(signal, "signal"),
         mock.patch.object(_stack, "LanguageServer", _LanguageServer),
     ):
-        yield
+        try:
+            yield
+        finally:
+            gc.enable()  # a program switches it off for the little while that it lives
 
 
 @contextmanager

@@ -16,7 +16,7 @@ STOP_WITHIN = 45.0
 GONE_WITHIN = 30.0
 
 
-def retire(client: FlyClient, app: str, machine: Machine, *, nonce: str = "") -> None:
+def retire(client: FlyClient, app: str, machine: Machine, *, nonce: str = "", drain: float = DRAIN) -> None:
     """Drain, stop and destroy the machine; done when it is gone.
 
     Args:
@@ -24,6 +24,7 @@ def retire(client: FlyClient, app: str, machine: Machine, *, nonce: str = "") ->
         app: its app.
         machine: as it was just read.
         nonce: of the lease that we hold on it.
+        drain: seconds that the edge gets to send requests elsewhere; 0 where there is no other machine.
 
     Raises:
         FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
@@ -33,7 +34,7 @@ def retire(client: FlyClient, app: str, machine: Machine, *, nonce: str = "") ->
         client.progress(f'stopping machine "{machine.name}" of app "{app}", which may take {STOP_WITHIN:.0f} s')
         if machine.config.get("services"):
             client.machines.cordon(app, machine, nonce=nonce)
-            client.timing.sleep(DRAIN)
+            client.timing.sleep(drain)
         client.machines.stop(app, machine, nonce=nonce)
         Watch(client=client, app=app, within=STOP_WITHIN).reached(machine, "stopped", version=machine.instance_id)
     destroy(client, app, machine, nonce=nonce)

@@ -6,7 +6,8 @@ from clients.fly.client import FlyClient
 from clients.fly.errors import FlyNotFoundError
 from clients.fly.model import Machine
 from clients.fly.operations.pairs import named, successor_of
-from clients.fly.operations.retiring import retire
+from clients.fly.operations.retiring import DRAIN, retire
+from clients.fly.operations.unknown_machines import serves
 
 
 def current(client: FlyClient, app: str, machine_id: str, *, owner: str, label: str) -> Machine:
@@ -31,11 +32,13 @@ def current(client: FlyClient, app: str, machine_id: str, *, owner: str, label: 
 def retire_all(client: FlyClient, app: str, machine: Machine) -> None:
     """Drain and destroy the machine, and before it a successor that an interrupted update left.
 
+    The last one that serves is not waited for: there is none that the edge could send the next request to.
+
     Raises:
         FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
     """
+    others = {other.id: other for other in client.machines.list(app) if other.id != machine.id}
     if successor_of(machine):
-        for other in named(client.machines.list(app), machine.owner, machine.label):
-            if other.id != machine.id:
-                retire(client, app, other)
-    retire(client, app, machine)
+        for heir in named(others.values(), machine.owner, machine.label):
+            retire(client, app, others.pop(heir.id))
+    retire(client, app, machine, drain=DRAIN if any(map(serves, others.values())) else 0.0)

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 
 from clients.fly.errors import FlyUnhealthyError
+from clients.fly.operations.retiring import DRAIN
+from clients.fly.operations.succession import retire_all
 from clients.fly.operations.waiting import CRASHES
 from providers.fly_machine import FlyMachineProvider
 from sandbox.testing import Sandbox
@@ -217,6 +222,23 @@ def test_delete_drains_stops_and_destroys(sandbox: Sandbox, capsys: pytest.Captu
     assert verbs.index("cordon") < verbs.index("stop")
     assert [call["method"] for call in sandbox.journal()].count("DELETE") == 1
     again.delete()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_only_a_machine_beside_another_is_waited_for(sandbox: Sandbox, beside: bool) -> None:
+    """The edge gets its time to send requests to the other one; where there is none, nothing is waited for."""
+    machine, client, slept = engine().create(inputs()), client_of(sandbox), list[float]()
+    if beside:
+        engine().create(inputs(name="shop-ewr-2"))
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(seconds)
+
+    client.timing = replace(client.timing, sleep=sleep)
+    retire_all(client, "shop", client.machines.get("shop", machine.outputs["machine_id"]))
+    assert [made.name for made in machines(sandbox)] == ["shop-ewr-2"] * beside
+    assert (DRAIN in slept) == beside
 
 
 def test_replacements_leave_exactly_one_machine(sandbox: Sandbox) -> None:
