@@ -111,10 +111,11 @@ def _bring_up(client: FlyClient, wanted: WantedMachine, name: str, lease: Lease)
     problem = ""
     for _left in until(REACHED_WITHIN, timing=client.timing, every=POLL):
         lease.keep()
-        problem = wanted.probe(healthy.id)
+        said, problem = problem, wanted.probe(healthy.id)
         if not problem:
             return healthy
-        client.progress(f'machine "{name}": {problem}; waiting')
+        if problem != said:
+            client.progress(f'machine "{name}": {problem}; waiting')
     raise FlyUnhealthyError(wanted.updating, f"its checks pass, but {problem}")
 
 

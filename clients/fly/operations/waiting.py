@@ -60,6 +60,20 @@ class _Ends:
 
 
 @dataclass
+class _Said:
+    """When something was last said of a wait, so that people are not told four times a second."""
+
+    clock: Callable[[], float]
+    _again: float = 0.0
+
+    def is_old(self) -> bool:
+        """Tell whether to say it again now."""
+        due = self.clock() >= self._again
+        self._again = self.clock() + SLICE if due else self._again
+        return due
+
+
+@dataclass
 class _Down:
     """Whether a machine has given up: once may be a moment between two starts, for longer nobody restarts it."""
 
@@ -119,13 +133,15 @@ class Watch:
         Raises:
             FlyTimedOutError: not in time.
         """
+        said = _Said(self.client.timing.clock)
         for left in self._until(self.within):
             if machine.state not in TRANSIENT_STATES:
                 return machine
             if left < self.within:
                 machine = self.client.machines.get(self.app, machine.id)
             self.keep()
-            self._say(f'machine "{machine.name}" is {machine.state}; waiting')
+            if said.is_old():
+                self._say(f'machine "{machine.name}" is {machine.state}; waiting')
         raise FlyTimedOutError(
             f'{self.verb} machine "{machine.name}" of app "{self.app}"',
             f"it has been {machine.state} for {self.within:.0f} s",
@@ -150,7 +166,7 @@ class Watch:
         return False
 
     def _started(self, machine: Machine, ends: _Ends) -> Machine:
-        seen, down = machine, _Down(self.client.timing.clock)
+        seen, down, said = machine, _Down(self.client.timing.clock), _Said(self.client.timing.clock)
         for left in self._until(self.within):
             try:
                 reached, seen = self._wait_and_read(machine, left)
@@ -158,14 +174,16 @@ class Watch:
                 # A new machine is not known everywhere at once; 409 is a host that does not answer for a moment.
                 if self.within - left >= _NEW_FOR or not left:
                     raise
-                self._say(f'machine "{machine.name}" is not known everywhere yet; waiting')
+                if said.is_old():
+                    self._say(f'machine "{machine.name}" is not known everywhere yet; waiting')
                 continue
             self._look(seen, ends)
             if reached:
                 return seen
             if down.for_good(seen):
                 break
-            self._say(f'machine "{machine.name}" is {seen.state}; waiting for it to start')
+            if said.is_old():
+                self._say(f'machine "{machine.name}" is {seen.state}; waiting for it to start')
         raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
 
     def _wait_and_read(self, machine: Machine, left: float) -> tuple[bool, Machine]:
@@ -176,8 +194,7 @@ class Watch:
         return reached, self.client.machines.get(self.app, machine.id)
 
     def _passing(self, machine: Machine, within: float, ends: _Ends) -> Machine:
-        timing, told = self.client.timing, 0.0
-        seen, down = machine, _Down(timing.clock)
+        seen, down, said = machine, _Down(self.client.timing.clock), _Said(self.client.timing.clock)
         for left in self._until(within):
             if left < within:
                 seen, _ = self._next(seen, ends)
@@ -186,8 +203,7 @@ class Watch:
                 return seen
             if given_up:
                 raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
-            if timing.clock() >= told:
-                told = timing.clock() + SLICE
+            if said.is_old():
                 self._say(f'machine "{machine.name}": {self._complaint(seen)}; waiting')
         raise self._unhealthy(seen, self._complaint(seen))
 

@@ -79,6 +79,9 @@ async def automate(hook_url: str) -> None:
     )
     silence = EventTrigger(expect={"never"}, posture=Posture.Proactive, threshold=1, within=WITHIN)
     async with get_client() as client:
+        # Those of earlier users of the same server would call this listener as well.
+        for earlier in await client.read_automations():
+            await client.delete_automation(earlier.id)
         for name, trigger, what in (("ticks", tick, "{{ event.resource.id }}"), ("silence", silence, "silence")):
             action = CallWebhook(block_document_id=block, payload=f'{{"what": "{what}"}}')
             await client.create_automation(AutomationCore(name=name, trigger=trigger, actions=[action]))
