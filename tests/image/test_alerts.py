@@ -27,7 +27,7 @@ from tests.support.prefect_server import Program, database_environment, hashed, 
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.long]
 
 HEARD: tuple[Heard, ...] = (
     "failed",

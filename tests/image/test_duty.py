@@ -14,7 +14,7 @@ from tests.support.migration import name_of
 from tests.support.prefect_server import Program, database_environment, hashed, running
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.long]
 
 HERE, ELSEWHERE = "the periodic services run here", "the periodic services run at another server"
 

@@ -30,7 +30,7 @@ from tests.support.prefect_server import (
 from toolchain.standins.context import Context
 from toolchain.standins.daemon import build
 
-pytestmark = [pytest.mark.containers, pytest.mark.prefect]
+pytestmark = [pytest.mark.containers, pytest.mark.prefect, pytest.mark.long]
 
 CANARY = "c4n/ary p@ss"
 IN_URL = f"https://user:{quote(CANARY, safe='')}@host.invalid/simple"

@@ -118,6 +118,7 @@ def test_the_websockets_of_a_revoked_key_are_closed(pair: Pair) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_killed_server_comes_back_with_the_newest_keys(
     postgres: PostgresServer, migrated_database: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_lineage_is_the_same_on_each(fleet: Fleet) -> None:
     assert len(ask(fleet.api[0], "/asset", key=key)["runs"]) == 2
 
 
+@pytest.mark.long
 def test_killed_machine_stops_nobody(fleet: Fleet) -> None:
     """One API server killed under load: clients that come through an edge carry on, and every run completes."""
     victim = fleet.api[0]

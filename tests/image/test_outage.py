@@ -62,6 +62,7 @@ def looping_client(program: Program, home: Path) -> Iterator[tuple[subprocess.Po
             client.kill()
 
 
+@pytest.mark.long
 def test_a_flow_outlives_an_outage_of_the_database(tmp_path: Path) -> None:
     """Postgres stops under a stock client's flow and comes back: the server says so, and nothing has to be restarted.
 
@@ -186,6 +187,7 @@ def locked(postgres: PostgresServer, database: str, table: str) -> Iterator[None
             assert isinstance(session.exception(PATIENCE), PostgresError)
 
 
+@pytest.mark.long
 def test_a_killed_server_loses_no_run_that_it_accepted(migrated_database: Callable[[], str], tmp_path: Path) -> None:
     """Kill -9 while runs are created as fast as they are taken: each that was answered with 201 is there afterwards."""
     environ = database_environment(migrated_database()) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)}

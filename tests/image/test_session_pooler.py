@@ -13,7 +13,7 @@ from tests.image.conftest import KEYS
 from tests.support.migration import Migrate
 from tests.support.prefect_server import Program, database_environment, hashed, result_of, run_client, running
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.long]
 
 CLIENTS = 15
 LOAD = Path(__file__).parent / "clients" / "load.py"

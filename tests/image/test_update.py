@@ -13,7 +13,7 @@ from tests.support.fly_world import ORG
 from tests.support.update_world import APP, RATE, Load, serving, updating, users
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.prefect]
+pytestmark = [pytest.mark.prefect, pytest.mark.long]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tests.support.prefect_server import (
 )
 from toolchain.prefect_env import prefect_python
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.long]
 
 HERE = Path(__file__).parent
 RUNS = """SELECT f.state_name, count(t.*) FROM prefect.flow_run f JOIN prefect.task_run t ON t.flow_run_id = f.id

@@ -22,7 +22,7 @@ from tests.support.prefect_server import plain_environment, run_client
 from tests.support.receiver import Receiver, receiving
 from tests.support.stub_world import stack_config
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect]
+pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.long]
 
 NAME = "prefect.example.com"
 SECRET = "c4nary-hook-9f2b"

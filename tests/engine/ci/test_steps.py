@@ -120,6 +120,7 @@ def test_drift_is_told_by_name_and_goes_away_with_up(job: Job) -> None:
     assert {call["method"] for call in job.sandbox.journal()[seen:]} == {"GET"}
 
 
+@pytest.mark.long
 def test_a_cancelled_deploy_goes_on_after_its_lock_is_taken_away(job: Job) -> None:
     """GitHub's runner ends the step's shell, then kills all that it started: nothing is lost or made twice."""
     script = job.folder / "step.sh"

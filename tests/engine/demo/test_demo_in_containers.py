@@ -9,7 +9,7 @@ import pytest
 from tests.support.containers import require_docker
 from tests.support.demo import running_demo, up_rollback_up
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.containers]
+pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.containers, pytest.mark.long]
 
 
 def test_demo_rollback_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,6 +173,7 @@ def test_people_who_followed_the_manual_runbook_migrate_with_one_setting(stack: 
     assert shop(sandbox).live_machines[0].instance_id == updated.instance_id
 
 
+@pytest.mark.long
 def test_replacing_anything_by_hand_leaves_one_live_object(stack: CliStack, sandbox: Sandbox) -> None:
     """`up --replace` of each resource: create would adopt, so the old one must be gone first."""
     up(stack)
@@ -198,6 +199,7 @@ def test_another_region_comes_up_before_the_old_one_goes(stack: CliStack, sandbo
     assert creates[-1] < destroys[0]
 
 
+@pytest.mark.long
 def test_replicas_grow_and_shrink_without_touching_the_first(stack: CliStack, sandbox: Sandbox) -> None:
     """One to five and back: the machines that stay are not updated."""
     up(stack)

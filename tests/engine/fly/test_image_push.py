@@ -20,7 +20,7 @@ from tests.support.containers import require_docker
 from tests.support.fly_world import ORG, OWNER, FastClock, delete_by_hand
 from toolchain.registry import Registry, running_registry
 
-pytestmark = [pytest.mark.engine, pytest.mark.containers]
+pytestmark = [pytest.mark.engine, pytest.mark.containers, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[3]
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"

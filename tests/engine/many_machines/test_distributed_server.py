@@ -15,7 +15,7 @@ from tests.support.redis import running_redis
 from tests.support.stub_world import stack_config
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect]
+pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.long]
 
 
 def orchestrator(sandbox: Sandbox) -> tuple[str, str | None]:

@@ -36,6 +36,7 @@ def used(deployment: Deployment) -> set[str]:
     }
 
 
+@pytest.mark.long
 def test_everybody_moves_to_the_name_when_it_is_valid_and_back_before_it_goes(deployment: Deployment) -> None:
     """Got ready it changes nothing for anybody; in use it waits, and fails with the records to add; then all move."""
     usual, own = deployment.sandbox.edge_url(captionacc.SERVER), deployment.sandbox.edge_url(NAME)

@@ -27,6 +27,7 @@ def own_the_other(deployment: Deployment) -> Vault:
     return made.vault
 
 
+@pytest.mark.long
 def test_another_owner_is_seen_without_a_refresh_and_the_old_one_is_left_clean(deployment: Deployment) -> None:
     """The preview shows the three secrets; `up` writes them at the new owner and removes exactly them at the old."""
     deployment.engine.up()
@@ -44,6 +45,7 @@ def test_another_owner_is_seen_without_a_refresh_and_the_old_one_is_left_clean(d
     assert not theirs.secrets
 
 
+@pytest.mark.long
 def test_an_old_owner_that_cannot_be_reached_any_more_is_let_go_by_a_refresh(deployment: Deployment) -> None:
     """Its repository is gone: `up --refresh` forgets what was there and writes at the new owner."""
     deployment.engine.up()

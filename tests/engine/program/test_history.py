@@ -13,7 +13,7 @@ from tests.support.engine import Engine
 from tests.support.manual_runbook import SECRET, follow
 from tests.support.stub_world import stack_config
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect]
+pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.long]
 
 
 def test_one_up_takes_the_runbooks_server_over_with_its_history(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def status(deployment: Deployment, login: str) -> int:
     ).status_code
 
 
+@pytest.mark.long
 def test_logins_and_keys_change_on_machines_that_stay(deployment: Deployment) -> None:
     """A login comes, all keys rotate, the login goes: the same versions of all machines, each step proved by `up`."""
     machines = {"vm": {"replicas": 2}, "services": {"separate": True}}
@@ -88,6 +89,7 @@ def test_a_machine_that_is_updated_later_starts_with_the_newest_keys(deployment:
     assert deployment.engine.preview(expect_no_changes=True) == {}
 
 
+@pytest.mark.long
 def test_keys_that_a_server_lost_are_seen_by_a_refresh(deployment: Deployment, tmp_path: Path) -> None:
     """A database of before, put in place while no machine ran: the refresh sees it, `up` gives the keys back."""
     deployment.engine.up()

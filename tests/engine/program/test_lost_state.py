@@ -11,7 +11,7 @@ from tests.engine.program.conftest import Deployment
 from tests.support.engine import Engine
 from tests.support.stub_world import stack_config
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 
 def test_up_takes_its_own_objects_back_into_an_empty_state(deployment: Deployment, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tests.engine.program.conftest import Deployment
 pytestmark = pytest.mark.engine
 
 
+@pytest.mark.long
 def test_a_larger_machine_is_the_same_one_and_another_region_is_another_one(deployment: Deployment) -> None:
     """In place: the orchestrator needs no redeploy for either, and the old machine is drained before it goes."""
     deployment.configure(vm={"strategy": "rolling"})

@@ -8,7 +8,7 @@ from clients.names import LOGIN_KEYS_OUTPUT
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 PRIVATE_NAME = f"{captionacc.SERVER}.flycast"
 

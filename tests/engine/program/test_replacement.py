@@ -8,7 +8,7 @@ from clients.names import marker_of
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 
 def urns(deployment: Deployment, kind: str = "") -> list[str]:

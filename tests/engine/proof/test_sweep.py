@@ -29,6 +29,7 @@ def made(tmp_path: Path) -> Iterator[Stage]:
 
 
 # What Pulumi's automation says when the engine was killed while it wrote its events.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Error in event stream:UserWarning")
 @pytest.mark.parametrize(("operation", "count"), [("up", 2), ("destroy", 1)])
 def test_some_faults_and_a_crash_leave_nothing_wrong(operation: str, count: int) -> None:
@@ -42,6 +43,7 @@ def test_some_faults_and_a_crash_leave_nothing_wrong(operation: str, count: int)
         assert not outcome.violations, outcome
 
 
+@pytest.mark.long
 def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_refresh() -> None:
     """A garbled success of its write loses the secret unseen; `up --refresh` writes it."""
     clean = clean_of("up")
@@ -51,6 +53,7 @@ def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_re
     assert not outcome.violations, outcome
 
 
+@pytest.mark.long
 def test_a_deletion_that_githubs_provider_does_not_believe_goes_on_with_a_refresh() -> None:
     """The answer is lost, the provider asks again and takes the 404 for a failure: `up --refresh` finds it gone."""
     clean = clean_run("detach")
@@ -60,6 +63,7 @@ def test_a_deletion_that_githubs_provider_does_not_believe_goes_on_with_a_refres
     assert not outcome.violations, outcome
 
 
+@pytest.mark.long
 def test_a_world_that_ends_otherwise_is_a_violation() -> None:
     """The control of the comparison: a clean run that knew another end."""
     clean = clean_of("up")

@@ -53,7 +53,17 @@ def test_plain_sh_elsewhere_says_what_to_do(tmp_path: Path) -> None:
 def test_make_help_names_every_target() -> None:
     """`make` alone shows one line for each thing a person can do."""
     text = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "test", "test-fast", "test-plugins", "check", "demo", "demo-rollback", "demo-stop"):
+    for target in (
+        "setup",
+        "test",
+        "test-all",
+        "test-fast",
+        "test-plugins",
+        "check",
+        "demo",
+        "demo-rollback",
+        "demo-stop",
+    ):
         assert f"make {target} " in text
 
 
@@ -62,6 +72,20 @@ def test_ci_calls_make_test_and_is_executable() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert [line for line in script.read_text().splitlines() if " make test &" in line]
+
+
+@pytest.mark.parametrize(
+    ("target", "variables", "all_of_them"),
+    [("test", {}, False), ("test", {"CI": "true"}, True), ("test-all", {}, True), ("test-all", {"CI": "true"}, True)],
+)
+def test_nothing_is_left_out_in_ci(target: str, variables: dict[str, str], all_of_them: bool) -> None:
+    """`make test` leaves the long tests out for a person alone: CI and `make test-all` run every one."""
+    env = {"PATH": os.environ["PATH"], **variables}
+    argv = ["make", "--dry-run", target]
+    said = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+    [line] = [line for line in said.splitlines() if " -m pytest " in line]
+    assert ('-m "not long"' not in line) == all_of_them
+    assert "-k " not in line
 
 
 def test_a_step_shows_what_and_how_long() -> None:
