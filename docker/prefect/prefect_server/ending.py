@@ -1,4 +1,4 @@
-"""The end of a server that keeps its messages in memory: what it took it works on before it ends.
+"""The end of a server: what it took it works on first where it keeps its messages in memory, and it does end.
 
 Prefect stops its services in the middle of their queues. Events that were accepted would be lost: not stored, and no
 automation would see them.
@@ -22,6 +22,9 @@ QUIET_SECONDS = 1.0
 """What was taken from a queue last is being worked on when the queue is empty, and may put something into another."""
 
 _LOOK_SECONDS = 0.1
+
+AGAIN_SECONDS = 5.0
+"""Prefect's services have this long to end by themselves before they are told once more."""
 
 
 def finishing(app: App, unfinished: Callable[[], int], *, finished: Callable[[], None]) -> App:
@@ -47,6 +50,16 @@ def finishing(app: App, unfinished: Callable[[], int], *, finished: Callable[[],
         await app(scope, at_last, send)
 
     return wrapped
+
+
+def cancel(task: asyncio.Future[None], again: float = AGAIN_SECONDS) -> None:
+    """Cancel a task of the running loop, and once more every `again` seconds until it is done.
+
+    Prefect's worker of periodic services goes on for good when its cancellation comes together with a failure of Redis.
+    """
+    if not task.done():
+        task.cancel()
+        asyncio.get_running_loop().call_later(again, cancel, task, again)
 
 
 async def _quiet(unfinished: Callable[[], int]) -> bool:

@@ -14,7 +14,7 @@ from prefect_server import metrics, prefect_app, prefect_lineage
 from prefect_server.asgi import App
 from prefect_server.counters import FloodFilter
 from prefect_server.duty import Duty
-from prefect_server.ending import finishing
+from prefect_server.ending import cancel, finishing
 from prefect_server.exit_codes import ExitCode
 from prefect_server.gate import Gate
 from prefect_server.lineage.filling import Filler, filling
@@ -81,7 +81,7 @@ async def services(settings: ServerSettings) -> int:
     running = asyncio.ensure_future(prefect_app.run_services())
     # Prefect's own command does not handle SIGTERM: it would be cut off in the middle of whatever it does.
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, cancel, running)
     async with metrics.serving(settings.host, settings.metrics_port, None), filling(_filler(settings)):
         logger.info("running the background services, metrics on port %d", settings.metrics_port)
         with contextlib.suppress(asyncio.CancelledError):

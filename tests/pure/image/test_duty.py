@@ -1,4 +1,4 @@
-"""Who runs the periodic services, by a lease that a test holds; and the end of a server that still has work."""
+"""Who runs the periodic services, by a lease that a test holds; and how a server ends, with work left and without."""
 
 from __future__ import annotations
 
@@ -205,3 +205,29 @@ def test_a_queue_that_nobody_empties_does_not_hold_the_end_up_for_ever(monkeypat
         assert finished == []
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_services_end_although_a_cancellation_was_lost(lost: int) -> None:
+    """Who takes a cancellation for a failure of Redis and goes on is told again, until it ends."""
+    told = 0
+
+    async def goes_on() -> None:
+        nonlocal told
+        while True:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                told += 1
+                if told > lost:
+                    raise
+
+    async def test() -> None:
+        task = asyncio.ensure_future(goes_on())
+        await asyncio.sleep(0)
+        ending.cancel(task, again=0.01)
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(test())
+    assert told == lost + 1
