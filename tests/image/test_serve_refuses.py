@@ -1,4 +1,4 @@
-"""`serve` does not start where it could not work, and says why in its last line."""
+"""`serve` and `services` do not start where they could not work, and say why in their last line."""
 
 from __future__ import annotations
 
@@ -60,3 +60,18 @@ def test_serve_refuses_a_taken_port(server: Program, migrated_database: Callable
     code, said = serve_refusal(tmp_path, migrated_database(), PREFECT_SERVER_API_PORT=str(server.port))
     assert code == 19
     assert f"could not listen on 127.0.0.1:{server.port}" in said
+
+
+def test_services_without_their_redis_say_so(migrated_database: Callable[[], str], tmp_path: Path) -> None:
+    """They end at once, with a sentence and no traceback of it, and the machine's restart policy tries again."""
+    environ = database_environment(migrated_database()) | {
+        "PREFECT_FLY_REDIS_URL": f"redis://default:redis-password@127.0.0.1:{free_port()}/0",
+        "PREFECT_FLY_METRICS_PORT": str(free_port()),
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+    }
+    done = run_verb("services", tmp_path, environ)
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip().splitlines()[-1].startswith("services: could not run the services: Redis does not answer (")
+    )
+    assert "redis-password" not in done.stdout + done.stderr

@@ -232,6 +232,13 @@ def services(environ: Mapping[str, str]) -> int:
         raise VerbError(ExitCode.BAD_SETTINGS, "could not start the services: PREFECT_FLY_REDIS_URL is not set")
     with paused_collector():
         prepare(settings, "services")
-        from prefect_server import running  # noqa: PLC0415 - Prefect reads its settings when it is imported
+        from prefect_server import prefect_outage, running  # noqa: PLC0415 - Prefect reads its settings when imported
 
-    return asyncio.run(running.services(settings))
+    try:
+        return asyncio.run(running.services(settings))
+    except prefect_outage.REDIS_AWAY as error:
+        raise VerbError(
+            ExitCode.OTHER,
+            f"could not run the services: Redis does not answer ({error}). See that it runs and that the secret "
+            "redisUrl is right; until it answers, the machine starts this again by itself.",
+        ) from error

@@ -38,8 +38,8 @@ _AWAY = (
 )
 # A full disk and the like (class 53), and "read only", which is what Supabase makes of a database that is too large.
 _TAKES_NO_WRITES = ("53", "25006")
-# What a Redis that fails over or is full says comes first from a connection that works.
-_REDIS_AWAY = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.OutOfMemoryError)
+REDIS_AWAY = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.OutOfMemoryError)
+"""No answer, and what a Redis says that fails over or is full."""
 # Errors of files are no reason to ask again.
 _OF_FILES = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 
@@ -110,7 +110,7 @@ def what(error: Exception) -> str:
     """
     if isinstance(error, NoFreeConnectionError):
         return "all connections to the database were busy for too long"
-    if isinstance(error, _REDIS_AWAY):
+    if isinstance(error, REDIS_AWAY):
         return "Redis does not answer"
     if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith(_TAKES_NO_WRITES):
         return "the database takes no writes: its disk is full, or it was made read-only"
