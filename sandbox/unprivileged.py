@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +88,19 @@ def remove_folder(place: Path) -> None:
 def _sweep() -> None:
     """Delete folders whose place has been deleted since: nothing leads to them any more."""
     for aside in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        note = aside / _BELONGS_TO
-        if aside.stat().st_uid != os.geteuid() or not note.is_file():
-            continue
-        place = Path(note.read_text())
-        if not (place.is_symlink() and place.readlink() == aside / "data"):
-            shutil.rmtree(aside, ignore_errors=True)
+        # Other sandboxes remove theirs meanwhile.
+        with suppress(FileNotFoundError):
+            if _is_left(aside):
+                shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_left(aside: Path) -> bool:
+    """Tell whether it is ours, whole, and its place no longer leads to it."""
+    note = aside / _BELONGS_TO
+    if aside.stat().st_uid != os.geteuid() or not note.is_file():
+        return False
+    place = Path(note.read_text())
+    return not (place.is_symlink() and place.readlink() == aside / "data")
 
 
 def main(argv: Sequence[str]) -> None:

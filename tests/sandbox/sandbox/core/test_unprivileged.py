@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+import pytest
+
+from sandbox import unprivileged
 from sandbox.unprivileged import Account
 from toolchain.places import ROOT
 
@@ -48,3 +53,18 @@ def test_no_handler_of_a_fork_runs() -> None:
     done = subprocess.run([sys.executable, "-c", BESIDE_GRPC], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "fork() handlers" not in done.stderr
+
+
+def test_folders_that_nothing_leads_to_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose place is gone; not one in use or in the making. One that another sandbox just removed is no error."""
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    left, used, made, gone = (tmp_path / f"prefect-fly-postgres-{name}" for name in ("left", "used", "made", "gone"))
+    for folder in (left, used, made):
+        (folder / "data").mkdir(parents=True)
+    for folder in (left, used):
+        (folder / "belongs-to").write_text(str(tmp_path / folder.name.rpartition("-")[2]))
+    (tmp_path / "used").symlink_to(used / "data")
+    # Listed and not there, as a folder that is removed between the two looks.
+    gone.symlink_to(tmp_path / "nowhere")
+    unprivileged._sweep()
+    assert [folder.exists() for folder in (left, used, made)] == [False, True, True]
