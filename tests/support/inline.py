@@ -19,6 +19,8 @@ from unittest import mock
 
 import grpc
 from pulumi.automation import _server, _stack
+from pulumi.errors import RunError
+from pulumi.runtime import settings as runtime
 from pulumi.runtime.proto import language_pb2_grpc
 
 
@@ -65,6 +67,7 @@ def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
         mock.patch.dict(os.environ, variables),
         mock.patch.object(signal, "signal"),
         mock.patch.object(_stack, "LanguageServer", _LanguageServer),
+        mock.patch.object(runtime, "grpc_error_to_exception", _in_full),
     ):
         try:
             yield
@@ -86,6 +89,14 @@ def language_host(folder: Path, variables: Mapping[str, str]) -> Iterator[list[s
     finally:
         server.stop(None).wait()
         pool.shutdown()
+
+
+def _in_full(
+    error: grpc.RpcError, shortly: Callable[[grpc.RpcError], Exception] = runtime.grpc_error_to_exception
+) -> Exception:
+    """Say also what gRPC said: Pulumi takes any lost connection for an engine that has ended."""
+    said = shortly(error)
+    return RunError(f"{said} ({error.details()})") if isinstance(said, RunError) else said
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
