@@ -11,7 +11,15 @@ import pytest
 import requests
 
 from tests.image.conftest import KEYS
-from tests.support.prefect_server import Program, database_environment, hashed, result_of, run_client, running
+from tests.support.prefect_server import (
+    Program,
+    database_environment,
+    hashed,
+    plain_environment,
+    result_of,
+    run_client,
+    running,
+)
 
 pytestmark = pytest.mark.prefect
 
@@ -37,6 +45,11 @@ def test_restart_with_a_revoked_key(migrated_database: Callable[[], str], tmp_pa
     with running(replace(program, environ={**environ, "PREFECT_FLY_API_KEYS": hashed(left)}, process=None)) as again:
         assert flows(again, "orchestrator").status_code == 401
         assert [flow["name"] for flow in flows(again, "github").json()] == ["old-history"]
+
+
+def test_a_stop_does_not_wait_for_who_only_listens(tmp_path: Path) -> None:
+    """A websocket that would tell things for ever ends with the server, and its client hears that from uvicorn."""
+    assert result_of(run_client(CLIENTS / "stopping.py", plain_environment(tmp_path))) == {"result": 1012}
 
 
 def test_no_secret_on_the_way(migrated_database: Callable[[], str], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from prefect_server.changes import note_change
 from prefect_server.counters import Counters, client_version
 from prefect_server.credentials import from_header
 from prefect_server.key_follower import KeyFollower, KeysNotReadError
-from prefect_server.keys import NOBODY, KeyRing, Verdict
+from prefect_server.keys import NOBODY, KeyRing, Rights, Verdict
 from prefect_server.lineage import pages as lineage_pages
 from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import Observer
@@ -235,7 +235,7 @@ class Gate:
         handshake = Handshake(
             scope, receive, keys=self.keys, auth_string=self._auth_string, room=self.room, needs=needs
         )
-        life, opened, judged = asyncio.timeout(None), OpenSocket(), False
+        life, opened, judged = asyncio.timeout(None), OpenSocket(only_tells=needs is Rights.VIEWER), False
 
         async def judge_and_receive() -> Message:
             nonlocal judged

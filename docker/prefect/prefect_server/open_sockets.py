@@ -1,6 +1,7 @@
 """The websockets that are open with a key, so that they end when the keys change and theirs is not the same any more.
 
-A request is judged each time. A websocket is judged once and may stay open for days.
+A request is judged each time. A websocket is judged once and may stay open for days. When the server stops, those that
+only tell end at once: Prefect looks once a second whether somebody still listens.
 """
 
 from __future__ import annotations
@@ -14,12 +15,23 @@ from prefect_server.keys import KeyRing, Verdict
 
 
 class OpenSocket:
-    """One websocket; without a credential until the client has shown one."""
+    """One websocket; without a credential until the client has shown one.
 
-    def __init__(self) -> None:
+    Args:
+        only_tells: nothing that a client sends on it is worked on, so that it may be cut off at any point.
+    """
+
+    def __init__(self, *, only_tells: bool = False) -> None:
         self.credential: str | None = None
         self.verdict: Verdict | None = None
         self._ended = asyncio.Event()
+        self._only_tells, self._told = only_tells, False
+
+    def stop(self) -> None:
+        """End it if it only tells; the web server tells the client that it stops."""
+        if self._only_tells:
+            self._told = True
+            self._ended.set()
 
     def judge_again(self, keys: KeyRing) -> None:
         """End it when these keys would not let it in, or not with the same rights and for the same time."""
@@ -34,7 +46,7 @@ class OpenSocket:
             await asyncio.wait({served, ended}, return_when=asyncio.FIRST_COMPLETED)
             if served.done():
                 served.result()
-            else:
+            elif not self._told:
                 with suppress(RuntimeError):  # Prefect had closed it already
                     await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "The key has changed."})
         finally:
@@ -61,6 +73,11 @@ class OpenSockets:
     def leave(self, opened: OpenSocket) -> None:
         """Forget one."""
         self._open.discard(opened)
+
+    def stop(self) -> None:
+        """End those that only tell, because the server stops."""
+        for opened in self._open:
+            opened.stop()
 
     def judge_again(self, keys: KeyRing) -> None:
         """End those that these keys would not let in, or not as before."""

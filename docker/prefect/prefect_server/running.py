@@ -21,6 +21,7 @@ from prefect_server.lineage.filling import Filler, filling
 from prefect_server.protocol import HeadTimeoutProtocol
 from prefect_server.settings import ServerSettings
 from prefect_server.socket_protocol import LimitedSocketProtocol
+from prefect_server.web_server import Server
 
 logger = logging.getLogger("prefect_fly")
 
@@ -54,7 +55,7 @@ async def serve(settings: ServerSettings, gate: Gate, duty: Duty | None) -> int:
     )
     # After uvicorn has configured its loggers: a flood of broken requests must not become a flood of lines.
     logging.getLogger("uvicorn.error").addFilter(FloodFilter())
-    server = uvicorn.Server(config)
+    server = Server(config, gate.open_sockets)
     filler = None if settings.separate_services else _filler(settings)
     serving = metrics.serving(settings.host, settings.metrics_port, gate)
     async with serving, gate.audit.keeping(), filling(filler):

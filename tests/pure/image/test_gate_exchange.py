@@ -145,6 +145,22 @@ def test_the_websockets_of_a_revoked_key_are_closed_and_no_others(change: Callab
     asyncio.run(run())
 
 
+def test_a_stop_ends_the_websockets_that_only_tell() -> None:
+    """Events that come in are worked on to their end; the gate sends no close of its own, which uvicorn did."""
+
+    async def run() -> None:
+        gate = make_gate(Inner(stays=True), leaver="old")
+        telling = [await Client(gate, "old", f"/api/{what}/out").greeted() for what in ("logs", "events")]
+        taking = await Client(gate, "old", "/api/events/in").greeted()
+        gate.open_sockets.stop()
+        for client in telling:
+            assert await client.closed() is None
+        assert not taking.served.done()
+        await taking.leave()
+
+    asyncio.run(run())
+
+
 def test_a_websocket_that_was_opened_before_and_authenticates_after_the_exchange_is_closed() -> None:
     """The gap between the upgrade and the first message lets nobody in."""
 
