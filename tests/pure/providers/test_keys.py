@@ -55,7 +55,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, *answers: requests.Response | Excepti
     server = Server(*answers)
     at = PrefectClient.at
 
-    def with_session(url: str, world: World, _session: object) -> PrefectClient:
+    def with_session(url: str, world: World, _session: object = None) -> PrefectClient:
         return at(url, world, server)
 
     monkeypatch.setattr(PrefectClient, "at", with_session)
