@@ -94,6 +94,7 @@ def test_a_login_joins_and_leaves_on_every_server(pair: Pair) -> None:
     assert [report(program)["generation"] for program in (pair.one, pair.other)] == [3, 3]
 
 
+@pytest.mark.long
 def test_the_websockets_of_a_revoked_key_are_closed(pair: Pair) -> None:
     """On the server that was told and on the other, with 1008; another key's websocket goes on."""
 
@@ -145,6 +146,7 @@ def test_a_killed_server_comes_back_with_the_newest_keys(
         assert [status(oldest, key) for key in (JOINER, KEYS["github"])] == [200, 401]
 
 
+@pytest.mark.long
 def test_a_row_written_by_somebody_else_is_ignored(postgres: PostgresServer, pair: Pair) -> None:
     """Whoever has the database's password lets nobody in; the log and the report say that it was tried."""
     intruder = json.loads(hashed({"intruder": "a-key-of-his"}))

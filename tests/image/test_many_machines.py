@@ -19,7 +19,7 @@ from tests.support.prefect_server import Program, database_environment, hashed, 
 from tests.support.redis import running_redis
 from toolchain.prefect_env import prefect_python
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.long]
 
 CLIENTS = Path(__file__).parent / "clients"
 CREDENTIAL = {
@@ -78,7 +78,6 @@ def test_lineage_is_the_same_on_each(fleet: Fleet) -> None:
     assert len(ask(fleet.api[0], "/asset", key=key)["runs"]) == 2
 
 
-@pytest.mark.long
 def test_killed_machine_stops_nobody(fleet: Fleet) -> None:
     """One API server killed under load: clients that come through an edge carry on, and every run completes."""
     victim = fleet.api[0]

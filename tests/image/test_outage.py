@@ -94,6 +94,7 @@ def test_a_flow_outlives_an_outage_of_the_database(tmp_path: Path) -> None:
             assert states == {"COMPLETED": int(counted.read_text()) + 1}
 
 
+@pytest.mark.long
 def test_a_flow_outlives_an_outage_of_redis(migrated_database: Callable[[], str], tmp_path: Path) -> None:
     """The same with the services apart: Redis stops under a flow, comes back empty, and every run completes.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import gc
 import hashlib
 import json
 import runpy
@@ -213,4 +214,5 @@ def _record(config: Mapping[str, str], stack_name: str) -> _Recorder:
             program()
         finally:
             signal.signal(signal.SIGINT, interrupt)
+            gc.enable()  # the program switches it off
     return recorder

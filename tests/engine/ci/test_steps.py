@@ -105,6 +105,7 @@ def test_a_preview_that_fails_says_why(job: Job) -> None:
     assert "Traceback" not in comment
 
 
+@pytest.mark.long
 def test_drift_is_told_by_name_and_goes_away_with_up(job: Job) -> None:
     """A look changes nothing, says false while all is as stated, and true with the names once it is not."""
     job.step("up", "--stack", STACK, "--policy-pack", PACK)

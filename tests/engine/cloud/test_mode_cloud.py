@@ -13,7 +13,7 @@ from tests.support.engine import Engine
 from tests.support.stub_world import stack_config
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect]
+pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.long]
 
 
 def _config(sandbox: Sandbox) -> dict[str, object]:

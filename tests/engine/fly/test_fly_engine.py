@@ -142,6 +142,7 @@ def test_a_stack_comes_stays_is_fixed_and_goes(stack: CliStack, sandbox: Sandbox
     assert json.loads(run(stack, "stack", "export"))["deployment"].get("resources") in (None, [])
 
 
+@pytest.mark.long
 def test_people_who_followed_the_manual_runbook_migrate_with_one_setting(stack: CliStack, sandbox: Sandbox) -> None:
     """What was made by hand is refused without the setting, and with it taken over without a restart."""
     client = client_of(sandbox)
@@ -224,6 +225,7 @@ def test_a_new_secret_value_restarts_the_machine_with_it(stack: CliStack, sandbo
     unchanged(stack)
 
 
+@pytest.mark.long
 def test_a_failed_update_leaves_the_old_one_running_and_the_state_true(stack: CliStack, sandbox: Sandbox) -> None:
     """The error is one sentence, the previous config is back, and fixing the program goes through."""
     up(stack)

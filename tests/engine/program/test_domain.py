@@ -72,6 +72,7 @@ def test_everybody_moves_to_the_name_when_it_is_valid_and_back_before_it_goes(de
     assert deployment.sandbox.fly.state.apps[captionacc.SERVER].certificates == {}
 
 
+@pytest.mark.long
 def test_with_the_dns_ready_one_up_does_it_all_and_destroy_gives_the_name_up(deployment: Deployment) -> None:
     """From nothing to everybody on the name; the rollback removes the certificate before its app."""
     point_dns(deployment)

@@ -35,6 +35,7 @@ def test_a_wrong_fly_token_is_said_before_anything_is_made(deployment: Deploymen
     deployment.fixed()
 
 
+@pytest.mark.long
 def test_a_token_of_another_organisation_proves_nothing_gone(deployment: Deployment) -> None:
     """With it, refresh and destroy fail instead of believing that things are gone, and the state keeps them."""
     deployment.engine.up()

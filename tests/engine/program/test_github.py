@@ -93,6 +93,7 @@ def test_a_secret_removed_by_hand_comes_back(deployment: Deployment) -> None:
     assert set(secrets) > deployment.ours
 
 
+@pytest.mark.long
 def test_secrets_of_an_environment(deployment: Deployment) -> None:
     """Written into the environment's vault alone, seen and put back when one is removed, gone after destroy."""
     repository = deployment.sandbox.github.repository(REPOSITORY)

@@ -15,7 +15,7 @@ from clients.transport import no_progress
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 RUNBOOK: dict[str, Any] = {
     "image": f"registry.fly.io/{captionacc.SERVER}:deployment-01HAND",

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.engine
 OLDER = {"clientVersion": "3.4.25"}
 
 
+@pytest.mark.long
 def test_the_header_comes_with_the_version_and_goes_with_it(deployment: Deployment) -> None:
     """On app and repository while a version is stated that needs it, gone without it, nowhere in plain text."""
     deployment.configure(orchestrator=OLDER)

@@ -34,6 +34,7 @@ def test_a_refreshed_up_that_finds_nothing_costs_eleven_calls_at_most(deployment
     assert {(call["method"], call["status"]) for call in calls} == {("GET", 200)}
 
 
+@pytest.mark.long
 def test_deploy_tokens_of_both_apps_suffice_once_the_app_exists(deployment: Deployment) -> None:
     """Joined by a comma, as people join them: refresh, rotation of the keys and the whole rollback go through."""
     deployment.engine.up()
@@ -52,6 +53,7 @@ def test_deploy_tokens_of_both_apps_suffice_once_the_app_exists(deployment: Depl
     assert not {call["status"] for call in deployment.sandbox.journal("fly")} & {401, 403}
 
 
+@pytest.mark.long
 def test_an_app_that_was_put_to_sleep_is_named_and_comes_back(deployment: Deployment) -> None:
     """All machines stopped by hand, so that Fly calls it suspended: two named drifts, a start, no new version."""
     deployment.engine.up()

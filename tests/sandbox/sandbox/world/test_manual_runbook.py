@@ -12,6 +12,7 @@ from sandbox.testing import running_sandbox
 from tests.support.manual_runbook import SECRET, follow
 
 
+@pytest.mark.long
 @pytest.mark.prefect
 def test_the_runbook_leaves_two_open_servers_and_their_history_in_public(tmp_path: Path) -> None:
     """Both machines answer without credentials from one database, and a finished run is in public.flow_run."""
