@@ -39,6 +39,7 @@ class Service:
         self.faults = core.faults_of(self.name)
         self.port: int | None = None
         self._runner: web.AppRunner | None = None
+        self._listening: socket.socket | None = None
 
     # What a subclass gives
 
@@ -79,7 +80,7 @@ class Service:
         runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            await _listen(runner, host, port)
+            self._listening = await _listen(runner, host, port)
         except OSError:
             await runner.cleanup()
             raise
@@ -89,9 +90,13 @@ class Service:
 
     async def stop(self) -> None:
         """Close the server; safe to call twice."""
-        if self._runner is not None:
+        if self._runner is not None and self._listening is not None:
+            # First nobody new, then the end: a connection that was taken the moment before is lost without being closed
+            # when its server is closed at once (asyncio of Python 3.11).
+            asyncio.get_running_loop().remove_reader(self._listening)
+            await asyncio.sleep(0)
             await self._runner.cleanup()
-            self._runner = None
+            self._runner = self._listening = None
 
     # Around every call
 
@@ -146,15 +151,16 @@ class Service:
         return refusal if refusal is not None else await handler(request)
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(runner: web.AppRunner, host: str, port: int) -> socket.socket:
     problem = OSError("no port to listen on")
     for candidate in port_candidates(port):
         try:
-            await web.TCPSite(runner, host, candidate).start()
+            listening = socket.create_server((host, candidate))
         except OSError as taken:
             problem = taken
         else:
-            return
+            await web.SockSite(runner, listening).start()
+            return listening
     raise problem
 
 
