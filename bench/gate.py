@@ -1,6 +1,6 @@
 """What the gate costs: the same Prefect with it and without it, side by side; and what a flood of wrong keys costs.
 
-    python -m toolchain run .venv/bin/python -m bench.gate     (under a minute on two idle cores)
+    python -m toolchain run .venv/bin/python -m bench.gate     (about a minute on two idle cores)
 
 Both are real servers on databases of their own in one Postgres, and take turns, so that whatever else the machine does
 meets both alike. The ratios are the result.
@@ -128,10 +128,13 @@ async def measure_flood(gated: str) -> tuple[list[float], list[float]]:
 
 
 def _shown(name: str, took: Sequence[float], beside: Sequence[float]) -> str:
+    # By path: a median over a quick and a slow one lies anywhere between the two.
     parts = []
-    for of, index in (("p50", 49), ("p99", 98)):
-        mine, other = (statistics.quantiles(each, n=100)[index] for each in (took, beside))
-        parts.append(f"{of} {mine:.1f} ms, ratio {mine / other:.2f}")
+    for first, (_, path) in enumerate(PATHS):
+        for of, index in (("p50", 49), ("p99", 98)):
+            each = (times[first :: len(PATHS)] for times in (took, beside))
+            mine, other = (statistics.quantiles(times, n=100)[index] for times in each)
+            parts.append(f"{path} {of} {mine:.1f} ms, ratio {mine / other:.2f}")
     return f"{name}: {'; '.join(parts)}"
 
 
