@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,12 +110,6 @@ def longest(found: Mapping[str, Step], seconds: Mapping[str, float]) -> list[Ste
         return best[urn]
 
     return [found[urn] for urn in max((until(urn) for urn in found), default=(0.0, []))[1]]
-
-
-def parsed(line: str) -> dict[str, Any]:
-    """Return one event of the engine's log."""
-    loaded: dict[str, Any] = json.loads(line)
-    return loaded
 
 
 def _own(kind: str, call: Mapping[str, Any]) -> bool:

@@ -7,8 +7,6 @@ gate needs instead of creating a key, because a self-hosted server has none.
 from __future__ import annotations
 
 import base64
-import time
-from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -20,6 +18,7 @@ from sandbox.images import process_image_reference
 from sandbox.testing import Sandbox
 from tests.support.prefect_server import hashed
 from tests.support.update_world import machine_settings
+from tests.support.waiting import until
 
 _LOOK_EVERY_SECONDS = 0.25
 _IMAGE = process_image_reference("registry.fly.io", SERVER)
@@ -54,7 +53,7 @@ class Runbook:
         self._fly("POST", f"/{ORCHESTRATOR}/secrets", {"values": wiring})
         self._tell_github(wiring)
         self._redeploy()
-        _until(lambda: self._health() == "healthy")
+        until(lambda: self._health() == "healthy", every=_LOOK_EVERY_SECONDS)
 
     def _migrate(self, version: int) -> None:
         config = {
@@ -79,7 +78,7 @@ class Runbook:
             checks = self._fly("GET", path)["checks"]
             return bool(checks) and all(check["status"] == "passing" for check in checks)
 
-        _until(healthy)
+        until(healthy, every=_LOOK_EVERY_SECONDS)
 
     def _tell_github(self, values: dict[str, str]) -> None:
         for name, value in values.items():
@@ -96,7 +95,7 @@ class Runbook:
             found = self._github("GET", runs)["workflow_runs"]
             return bool(found) and found[0]["conclusion"] == "success"
 
-        _until(over)
+        until(over, every=_LOOK_EVERY_SECONDS)
 
     def _health(self) -> str:
         reply = self._session.get(f"{self._orchestrator}/health", timeout=60)
@@ -113,8 +112,3 @@ class Runbook:
         reply = self._session.request(method, self._environ[base] + path, json=body, headers=headers, timeout=70)
         reply.raise_for_status()
         return reply.json() if reply.content else None
-
-
-def _until(done: Callable[[], bool]) -> None:
-    while not done():
-        time.sleep(_LOOK_EVERY_SECONDS)

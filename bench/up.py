@@ -1,12 +1,13 @@
 """What `up` from nothing takes, beside its critical path and beside the manual runbook as a script; and the way back.
 
-Run `.venv/bin/python -m toolchain run .venv/bin/python -m bench.up [rounds]` (about ten minutes). It writes
-docs/bench-up.md. The engine and the program are the real ones; the server and the orchestrator are light stand-ins, so
-that what is measured is ours. With and without a delay of 100 ms for every call.
+Run `.venv/bin/python -m toolchain run .venv/bin/python -m bench.up [rounds]` (under five minutes on two idle cores). It
+writes docs/bench-up.md. The engine and the program are the real ones; the server and the orchestrator are light
+stand-ins, so that what is measured is ours. With and without a delay of 100 ms for every call.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -22,11 +23,12 @@ from statistics import median
 from typing import Any
 
 import toolchain
-from bench.critical_path import Step, longest, parsed, steps
+from bench.critical_path import Step, longest, steps
 from bench.runbook import Runbook
 from sandbox.captionacc import REPOSITORY
 from sandbox.demo.stack import ROOT
 from sandbox.testing import Sandbox
+from tests.support.beside import beside
 from tests.support.engine import STACK, Engine
 from tests.support.stub_world import stack_config, stub_world
 
@@ -57,14 +59,8 @@ class Events:
     def followed(self) -> Iterator[None]:
         """Follow the file while the block runs."""
         self.path.touch()
-        over = threading.Event()
-        thread = threading.Thread(target=self._follow, args=(over,))
-        thread.start()
-        try:
+        with beside(self._follow):
             yield
-        finally:
-            over.set()
-            thread.join()
 
     def _follow(self, over: threading.Event) -> None:
         with self.path.open(encoding="utf-8") as lines:
@@ -72,7 +68,7 @@ class Events:
             while True:
                 line += lines.readline()
                 if line.endswith("\n"):
-                    self.seen.append((time.time(), parsed(line)))
+                    self.seen.append((time.time(), json.loads(line)))
                     line = ""
                 elif over.wait(_LOOK_EVERY_SECONDS):
                     return

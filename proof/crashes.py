@@ -14,6 +14,7 @@ from typing import Any
 from proof import processes
 from proof.stage import Stage
 from sandbox.core.faults import Fault
+from tests.support.beside import beside
 
 HELD: Mapping[str, Any] = {"hold": 3600.0, "drop_answer": True}
 """The call that a crash happens at; it is let go with the crash."""
@@ -56,14 +57,10 @@ def crashing(made: Stage, fault: Fault, crash: Crash | None) -> Iterator[None]:
     A killed engine leaves its dynamic providers, which go on with the call that they are in.
     """
     left: dict[int, str] = {}
-    over = threading.Event()
-    thread = threading.Thread(target=_crash, args=(made, fault, crash, over, left), daemon=True)
-    thread.start()
     try:
-        yield
+        with beside(lambda over: _crash(made, fault, crash, over, left)):
+            yield
     finally:
-        over.set()
-        thread.join()
         for pid, born in left.items():
             if processes.born(pid) == born:
                 os.kill(pid, signal.SIGKILL)

@@ -16,6 +16,7 @@ from pulumi import automation
 
 from sandbox import captionacc
 from sandbox.testing import Sandbox
+from tests.support.beside import beside
 from tests.support.engine import PASSPHRASE, Engine
 from tests.support.stub_world import stack_config, stub_world
 
@@ -106,14 +107,8 @@ class Stage:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Look ten times a second whether the orchestrator points at a server that is gone."""
-        over = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(over,), daemon=True)
-        watch.start()
-        try:
+        with beside(self._watch):
             yield
-        finally:
-            over.set()
-            watch.join()
 
     def _watch(self, over: threading.Event) -> None:
         url = f"{self.sandbox.edge_url(captionacc.ORCHESTRATOR)}/health"

@@ -23,6 +23,7 @@ from sandbox.postgres import PostgresServer
 from settings.alert_channels import block_of
 from settings.server_groups import ChannelSettings, Heard
 from tests.image.conftest import KEYS
+from tests.support.beside import beside
 from tests.support.prefect_server import Program, database_environment, hashed, running
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import until
@@ -157,19 +158,13 @@ def people(
 @contextmanager
 def kept_up(poll: Callable[[], None]) -> Iterator[None]:
     """Poll again and again, as a process that serves a deployment does."""
-    ended = threading.Event()
 
-    def polling() -> None:
+    def polling(ended: threading.Event) -> None:
         while not ended.wait(1.0):
             poll()
 
-    thread = threading.Thread(target=polling)
-    thread.start()
-    try:
+    with beside(polling):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def state(kind: str, **more: object) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import pytest
 
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
+from tests.support.beside import beside
 from tests.support.ci_step import PACK, run_step
 from tests.support.engine import PASSPHRASE, ROOT, STACK
 from tests.support.leaks import Place, file, leaks
@@ -61,21 +62,15 @@ class Seen:
 def processes() -> Iterator[Seen]:
     """Look at every process that lives while the block runs."""
     seen = Seen()
-    done = threading.Event()
 
-    def look() -> None:
+    def look(done: threading.Event) -> None:
         while not done.wait(LOOK_EVERY_SECONDS):
             for folder in Path("/proc").glob("[0-9]*"):
                 with suppress(OSError):
                     seen.look(folder)
 
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
+    with beside(look):
         yield seen
-    finally:
-        done.set()
-        watcher.join()
 
 
 def all_secrets(deployment: Deployment) -> dict[str, str]:

@@ -13,6 +13,7 @@ import requests
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
 from tests.engine.program.test_previews import kind_of, steps
+from tests.support.beside import beside
 
 pytestmark = pytest.mark.engine
 
@@ -110,19 +111,13 @@ def test_nobody_is_refused_while_all_keys_rotate(deployment: Deployment) -> None
     deployment.engine.up()
     login = deployment.engine.outputs()["uiLogin"]
     seen: Counter[int] = Counter()
-    over = threading.Event()
 
-    def ask() -> None:
+    def ask(over: threading.Event) -> None:
         while not over.is_set():
             seen[status(deployment, login)] += 1
             over.wait(0.1)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
+    with beside(ask):
         deployment.configure(keys={"current": 2, "accepted": [1, 2]})
         deployment.engine.up()
-    finally:
-        over.set()
-        asking.join()
     assert seen.keys() == {200}
