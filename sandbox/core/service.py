@@ -20,7 +20,7 @@ from aiohttp import web
 from sandbox.core.control import control_routes
 from sandbox.core.core import Core
 from sandbox.core.faults import Fault
-from sandbox.core.ports import port_candidates
+from sandbox.core.ports import port_candidates, take_nobody_new
 
 _LOOK_EVERY_SECONDS = 0.05
 _DROPPED = web.RequestKey("dropped", bool)
@@ -91,10 +91,7 @@ class Service:
     async def stop(self) -> None:
         """Close the server; safe to call twice."""
         if self._runner is not None and self._listening is not None:
-            # First nobody new, then the end: a connection that was taken the moment before is lost without being closed
-            # when its server is closed at once (asyncio of Python 3.11).
-            asyncio.get_running_loop().remove_reader(self._listening)
-            await asyncio.sleep(0)
+            await take_nobody_new([self._listening])
             await self._runner.cleanup()
             self._runner = self._listening = None
 

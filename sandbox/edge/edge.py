@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 from sandbox.core.clock import Clock
+from sandbox.core.ports import take_nobody_new
 from sandbox.edge.doors import Door, hold
 from sandbox.edge.head import Head, extra_headers, request_headers
 from sandbox.edge.passing import HEAD_LIMIT, answer, connect, exchange
@@ -74,6 +75,8 @@ class Edge:
 
     async def stop(self) -> None:
         """Close all ports and connections."""
+        servers = [self._gateway, *(door.server for door in self._doors.values())]
+        await take_nobody_new(listening for server in servers if server for listening in server.sockets)
         for door in self._doors.values():
             self._shut(door)
             if door.holder is not None:
