@@ -5,7 +5,7 @@ import os
 import signal
 from datetime import UTC, datetime
 
-gc.disable()  # what is imported stays; to look through it for garbage was a fifth of the start (ADR 15)
+gc.disable()  # what is imported stays; to look through it for garbage was a sixth of the start (ADR 15)
 
 from components import on_server, stack
 from components.github_environment import require_environment

@@ -1,7 +1,7 @@
 """What those who use the server notice of an update of its only machine: blue/green, and in place.
 
-Run `.venv/bin/python -m toolchain run .venv/bin/python -m bench.updates [environment-rolling …]` (about six minutes for
-all). A real Prefect server on a machine of the sandbox, a real Postgres; 20 requests a second through the edge, ten
+Run `.venv/bin/python -m toolchain run .venv/bin/python -m bench.updates [environment-rolling …]`.
+A real Prefect server on a machine of the sandbox, a real Postgres; 20 requests a second through the edge, ten
 flows that run all the time, a served deployment and a worker's with schedules, and two automations. Four updates, one
 after the other, under that load.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -18,6 +19,28 @@ class Timing:
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
+
+
+@dataclass
+class Reminder:
+    """When to say again what is waited for, so that people are not told at each look.
+
+    Attributes:
+        clock: any clock in seconds.
+        every: seconds between two times.
+    """
+
+    clock: Callable[[], float]
+    every: float = 10.0
+    _next: float = -math.inf
+
+    def due(self) -> bool:
+        """Tell whether to say it now: the first time, and when it was said long enough ago."""
+        now = self.clock()
+        due = now >= self._next
+        if due:
+            self._next = now + self.every
+        return due
 
 
 class Pacer:

@@ -6,7 +6,6 @@ that could be deleted: the keys that a server accepts last as long as the server
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pulumi
@@ -17,7 +16,7 @@ from clients.errors import ApiError
 from clients.loops import until
 from clients.prefect import PrefectClient, PrefectError, PrefectUnreachableError
 from clients.signing import publisher
-from clients.timing import Timing
+from clients.timing import Reminder, Timing
 from clients.transport import print_progress
 from providers.lifecycle import Props, changed, fly_client, plain, require
 
@@ -25,7 +24,6 @@ _UPDATES = ("url", "generation", "endpoints")
 # The server's own words for "not just now", and the proxy's before it.
 _PASSES = {500, 502, 503, 504}
 _PAUSE = 2.0
-_SAY_EVERY = 10.0
 _ADVICE = {
     401: 'Its machines hold another signing secret or an older image: run "pulumi up --refresh".',
     409: "This state is older than what the server was given: import the newest state, or sign anew by "
@@ -124,7 +122,7 @@ def publish(props: Props, timing: Timing) -> dict[str, Any]:
     known = plain(props)
     server = _server(known)
     ring = {key: known[key] for key in ("generation", "ring", "mac")}
-    told = -math.inf
+    said = Reminder(timing.clock)
     for left in until(known["timeout"], timing=timing, every=_PAUSE, first=0.2):
         try:
             server.publish_keys(publisher(known["signing"]), ring)
@@ -132,8 +130,7 @@ def publish(props: Props, timing: Timing) -> dict[str, Any]:
             passes = isinstance(error, PrefectUnreachableError) or error.status in _PASSES
             if not passes or not left:
                 raise _refused(known["url"], error) from error
-            if timing.clock() - told >= _SAY_EVERY:
-                told = timing.clock()
+            if said.due():
                 print_progress(f"the server does not take the keys yet ({error.said}); {left:.0f} s left")
         else:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from clients.fly import apps
 from clients.fly.operations import bluegreen, leases, one_off, retiring, waiting
 from clients.prefect_api import client as prefect_api
+from clients.timing import Reminder
 from clients.transport import RetryPolicy
 from ops import detach, redeploy, runtime, workflow_redeploy
 from ops.__main__ import build_parser
@@ -150,4 +152,4 @@ def test_what_the_table_says_is_printed_is_in_the_code(row: str) -> None:
 
 def test_lines_come_every_ten_seconds() -> None:
     """The pause between two lines of a verb that waits, of a machine and of what waits for a state."""
-    assert runtime._QUIET_SECONDS == waiting.SLICE == 10
+    assert runtime._QUIET_SECONDS == waiting.SLICE == Reminder(time.monotonic).every == 10

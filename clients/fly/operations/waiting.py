@@ -11,6 +11,7 @@ from clients.fly.errors import FlyConflictError, FlyNotFoundError, FlyTimedOutEr
 from clients.fly.model import TRANSIENT_STATES, Machine
 from clients.loops import until
 from clients.redaction import redacted
+from clients.timing import Reminder
 
 HEALTHY_WITHIN = 300.0
 """Seconds: a shared CPU that has spent its balance starts a server in two minutes (docs/fly.md)."""
@@ -57,20 +58,6 @@ class _Ends:
     def loop(self) -> bool:
         """Tell whether they are too many to wait for another start."""
         return len(self._known) >= CRASHES
-
-
-@dataclass
-class _Said:
-    """When something was last said of a wait, so that people are not told four times a second."""
-
-    clock: Callable[[], float]
-    _again: float = 0.0
-
-    def is_old(self) -> bool:
-        """Tell whether to say it again now."""
-        due = self.clock() >= self._again
-        self._again = self.clock() + SLICE if due else self._again
-        return due
 
 
 @dataclass
@@ -133,14 +120,14 @@ class Watch:
         Raises:
             FlyTimedOutError: not in time.
         """
-        said = _Said(self.client.timing.clock)
+        said = Reminder(self.client.timing.clock)
         for left in self._until(self.within):
             if machine.state not in TRANSIENT_STATES:
                 return machine
             if left < self.within:
                 machine = self.client.machines.get(self.app, machine.id)
             self.keep()
-            if said.is_old():
+            if said.due():
                 self._say(f'machine "{machine.name}" is {machine.state}; waiting')
         raise FlyTimedOutError(
             f'{self.verb} machine "{machine.name}" of app "{self.app}"',
@@ -166,7 +153,7 @@ class Watch:
         return False
 
     def _started(self, machine: Machine, ends: _Ends) -> Machine:
-        seen, down, said = machine, _Down(self.client.timing.clock), _Said(self.client.timing.clock)
+        seen, down, said = machine, _Down(self.client.timing.clock), Reminder(self.client.timing.clock)
         for left in self._until(self.within):
             try:
                 reached, seen = self._wait_and_read(machine, left)
@@ -174,7 +161,7 @@ class Watch:
                 # A new machine is not known everywhere at once; 409 is a host that does not answer for a moment.
                 if self.within - left >= _NEW_FOR or not left:
                     raise
-                if said.is_old():
+                if said.due():
                     self._say(f'machine "{machine.name}" is not known everywhere yet; waiting')
                 continue
             self._look(seen, ends)
@@ -182,7 +169,7 @@ class Watch:
                 return seen
             if down.for_good(seen):
                 break
-            if said.is_old():
+            if said.due():
                 self._say(f'machine "{machine.name}" is {seen.state}; waiting for it to start')
         raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
 
@@ -194,7 +181,7 @@ class Watch:
         return reached, self.client.machines.get(self.app, machine.id)
 
     def _passing(self, machine: Machine, within: float, ends: _Ends) -> Machine:
-        seen, down, said = machine, _Down(self.client.timing.clock), _Said(self.client.timing.clock)
+        seen, down, said = machine, _Down(self.client.timing.clock), Reminder(self.client.timing.clock)
         for left in self._until(within):
             if left < within:
                 seen, _ = self._next(seen, ends)
@@ -203,7 +190,7 @@ class Watch:
                 return seen
             if given_up:
                 raise self._unhealthy(seen, f"it is {seen.state}{_exit_of(seen)}")
-            if said.is_old():
+            if said.due():
                 self._say(f'machine "{machine.name}": {self._complaint(seen)}; waiting')
         raise self._unhealthy(seen, self._complaint(seen))
 
