@@ -9,31 +9,36 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from proof.operations import OPERATIONS
-from proof.sweep import Case, Outcome, cases, chosen, clean_run, run_case
+from proof.sweep import Case, Clean, Outcome, cases, chosen, clean_run, run_case, shard
+from proof.worlds import kept_worlds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweep that the flags ask for."""
     flags = _flags(argv)
-    clean = {name: clean_run(name) for name in flags.operation}
-    wanted = [case for name in flags.operation for case in cases(name, clean[name]) if flags.only in case.name]
-    if flags.cases:
-        wanted = chosen(wanted, flags.cases, flags.seed)
-    done = {line["name"] for line in _lines(flags.results)}
-    left = [case for case in wanted if case.name not in done]
-    print(f"{len(wanted)} cases, {len(wanted) - len(left)} done before", flush=True)
-    with ThreadPoolExecutor(max_workers=flags.jobs) as pool:
-        running = [pool.submit(run_case, case, clean[case.operation]) for case in left]
-        for number, future in enumerate(as_completed(running), 1):
-            outcome = future.result()
-            _keep(flags.results, outcome)
-            print(f"{number}/{len(left)}  {_line(outcome)}", flush=True)
+    with kept_worlds() as worlds:
+        clean = {name: clean_run(name, worlds) for name in flags.operation}
+        wanted = _wanted(flags, clean)
+        done = {line["name"] for line in _lines(flags.results)}
+        left = [case for case in wanted if case.name not in done]
+        print(f"{len(wanted)} cases, {len(wanted) - len(left)} done before", flush=True)
+        with ThreadPoolExecutor(max_workers=flags.jobs) as pool:
+            running = [pool.submit(run_case, case, clean[case.operation], worlds) for case in left]
+            for number, future in enumerate(as_completed(running), 1):
+                outcome = future.result()
+                _keep(flags.results, outcome)
+                print(f"{number}/{len(left)}  {_line(outcome)}", flush=True)
     return _verdict(flags.results, wanted)
+
+
+def _wanted(flags: argparse.Namespace, clean: Mapping[str, Clean]) -> list[Case]:
+    found = [case for name in flags.operation for case in cases(name, clean[name]) if flags.only in case.name]
+    return shard(chosen(found, flags.cases, flags.seed) if flags.cases else found, *flags.shard)
 
 
 def _flags(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -42,6 +47,9 @@ def _flags(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name holds this")
     parser.add_argument("--cases", type=int, default=0, metavar="N", help="so many, chosen by the seed; all without it")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--shard", type=_shard, default=(1, 1), metavar="K/N", help="the K-th of N parts, each for a machine of its own"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="cases at the same time")
     parser.add_argument(
         "--results", type=Path, default=Path(".sandbox/sweep.jsonl"), help="what is there is not run again"
@@ -49,6 +57,18 @@ def _flags(argv: Sequence[str] | None) -> argparse.Namespace:
     flags = parser.parse_args(argv)
     flags.operation = flags.operation or list(OPERATIONS)
     return flags
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Return K and N of K/N.
+
+    Raises:
+        ValueError: it is none, which argparse says.
+    """
+    number, of = map(int, text.split("/"))
+    if not 1 <= number <= of:
+        raise ValueError(text)
+    return number, of
 
 
 def _lines(results: Path) -> list[dict[str, object]]:

@@ -52,28 +52,18 @@ CRASHES: Mapping[str, Crash] = {
 
 @contextmanager
 def crashing(made: Stage, fault: Fault, crash: Crash | None) -> Iterator[None]:
-    """Crash when the fault hits while the block runs; what that leaves running is ended with the block.
-
-    A killed engine leaves its dynamic providers, which go on with the call that they are in.
-    """
-    left: dict[int, str] = {}
-    try:
-        with beside(lambda over: _crash(made, fault, crash, over, left)):
-            yield
-    finally:
-        for pid, born in left.items():
-            if processes.born(pid) == born:
-                os.kill(pid, signal.SIGKILL)
+    """Crash when the fault hits while the block runs."""
+    with beside(lambda over: _crash(made, fault, crash, over)):
+        yield
 
 
-def _crash(made: Stage, fault: Fault, crash: Crash | None, over: threading.Event, left: dict[int, str]) -> None:
+def _crash(made: Stage, fault: Fault, crash: Crash | None, over: threading.Event) -> None:
     while crash is None or not fault.hits:
         if over.wait(_LOOK_EVERY_SECONDS):
             return
     engine = processes.engine_in(made.engine.folder)
     started = processes.below(engine) if engine else set()
     victim = processes.holder(fault.caller or 0, started) if crash.caller else engine
-    left |= {pid: processes.born(pid) for pid in started}
     if victim is None:
         made.said.append("nobody has the call's connection")
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +34,23 @@ def engine_in(folder: Path) -> int | None:
             if Path(words[0]).name == "pulumi" and (_PROC / str(pid) / "cwd").resolve() == folder.resolve():
                 return pid
     return None
+
+
+def with_variable(entry: str) -> set[int]:
+    """Return the processes that were started with this variable, given as NAME=value."""
+    found = set()
+    for folder in _PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            if entry in (folder / "environ").read_bytes().decode(errors="replace").split("\0"):
+                found.add(int(folder.name))
+    return found
+
+
+def end(pids: Iterable[int]) -> None:
+    """Kill these; one that has ended meanwhile is passed over."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def running(pid: int) -> bool:

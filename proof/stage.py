@@ -58,6 +58,13 @@ class Stage:
             return False
         return True
 
+    def at_rest(self) -> bool:
+        """Tell whether every machine runs and is healthy, or is stopped, and the apps' names resolve that are to."""
+        fly = self.sandbox.fly
+        machines = [machine for app in fly.state.apps.values() for machine in app.live_machines]
+        up = all(machine.state == "stopped" or captionacc.healthy(machine) for machine in machines)
+        return up and all(fly.edge.is_open(app) for app in fly.state.apps if fly.route(app).resolves)
+
     def signature(self) -> dict[str, Any]:
         """Return what there is, without ids and ports, and without workflow runs that are over."""
         status = self.sandbox.status()

@@ -9,21 +9,18 @@ that was gone; two workflow runs were never in flight at once.
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from proof.crashes import CRASHES, HELD, crashing
 from proof.faults import FAULTS, GARBLED, WITH_EFFECT
 from proof.operations import OPERATIONS
 from proof.routes import Route, occurrences
-from proof.stage import Stage, stage
+from proof.stage import Stage
+from proof.worlds import Worlds
 
 # Our own calls go to GitHub without this prefix.
 _OF_GITHUBS_PROVIDER = "/api/v3/"
@@ -86,20 +83,9 @@ class Clean:
     signature: dict[str, Any]
 
 
-@contextmanager
-def _prepared(operation: str) -> Iterator[Stage]:
-    folder = Path(tempfile.mkdtemp(prefix="prefect-fly-proof-"))
-    try:
-        with stage(folder) as made:
-            OPERATIONS[operation].prepare(made)
-            yield made
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def clean_run(operation: str) -> Clean:
+def clean_run(operation: str, worlds: Worlds) -> Clean:
     """Run an operation without a fault."""
-    with _prepared(operation) as made:
+    with worlds.prepared(operation) as made:
         before = len(made.sandbox.journal())
         OPERATIONS[operation].act(made)
         return Clean(routes=occurrences(made.sandbox.journal()[before:]), signature=made.signature())
@@ -123,11 +109,16 @@ def chosen(every: list[Case], count: int, seed: int) -> list[Case]:
     return random.Random(seed).sample(every, min(count, len(every)))  # noqa: S311 - a choice of tests
 
 
-def run_case(case: Case, clean: Clean) -> Outcome:
-    """Play one case from an empty world to its end."""
+def shard(every: list[Case], number: int, of: int) -> list[Case]:
+    """Return one of so many parts, counted from 1; a case is in the same one whatever else there is."""
+    return [case for case in every if zlib.crc32(case.name.encode()) % of == number - 1]
+
+
+def run_case(case: Case, clean: Clean, worlds: Worlds) -> Outcome:
+    """Play one case to its end."""
     began = time.monotonic()
     operation = OPERATIONS[case.operation]
-    with _prepared(case.operation) as made:
+    with worlds.prepared(case.operation) as made:
         faults = made.sandbox.faults(case.route.service)
         settings = FAULTS.get(case.fault, HELD)
         fault = faults.add(case.route.method, case.route.pattern, skip=case.after, **settings)

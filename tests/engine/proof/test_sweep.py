@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,14 +14,25 @@ from pulumi import automation
 
 from proof.crashes import CRASHES
 from proof.faults import FAULTS
+from proof.routes import Route
 from proof.stage import Stage, stage
-from proof.sweep import Clean, cases, chosen, clean_run, run_case
+from proof.sweep import Case, Clean, cases, chosen, clean_run, run_case, shard
+from proof.worlds import Worlds, kept_worlds
 from sandbox import captionacc
 
 pytestmark = [pytest.mark.engine]
 
-# Three tests compare with the same one.
-clean_of = functools.cache(clean_run)
+
+@pytest.fixture(scope="module")
+def worlds() -> Iterator[Worlds]:
+    with kept_worlds() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def clean_of(worlds: Worlds) -> Callable[[str], Clean]:
+    # Several tests compare with the same one.
+    return functools.cache(lambda operation: clean_run(operation, worlds))
 
 
 @pytest.fixture
@@ -32,45 +45,77 @@ def made(tmp_path: Path) -> Iterator[Stage]:
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Error in event stream:UserWarning")
 @pytest.mark.parametrize(("operation", "count"), [("up", 2), ("destroy", 1)])
-def test_some_faults_and_a_crash_leave_nothing_wrong(operation: str, count: int) -> None:
+def test_some_faults_and_a_crash_leave_nothing_wrong(
+    operation: str, count: int, worlds: Worlds, clean_of: Callable[[str], Clean]
+) -> None:
     """Cases chosen by a fixed seed: the operation goes through in the end, and everything holds."""
-    clean = clean_run(operation)
+    clean = clean_of(operation)
     every = cases(operation, clean)
     quick = [case for case in every if case.fault in FAULTS and not case.fault.startswith("time-out")]
     crashes = [case for case in every if case.fault in CRASHES]
     for case in chosen(quick, count, seed=3) + chosen(crashes, 1, seed=3):
-        outcome = run_case(case, clean)
+        outcome = run_case(case, clean, worlds)
         assert not outcome.violations, outcome
 
 
 @pytest.mark.long
-def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_refresh() -> None:
+def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_refresh(
+    worlds: Worlds, clean_of: Callable[[str], Clean]
+) -> None:
     """A garbled success of its write loses the secret unseen; `up --refresh` writes it."""
     clean = clean_of("up")
     case = next(case for case in cases("up", clean) if case.believed and case.route.method == "PUT")
-    outcome = run_case(case, clean)
+    outcome = run_case(case, clean, worlds)
     assert outcome.hits == 1
     assert not outcome.violations, outcome
 
 
 @pytest.mark.long
-def test_a_deletion_that_githubs_provider_does_not_believe_goes_on_with_a_refresh() -> None:
+def test_a_deletion_that_githubs_provider_does_not_believe_goes_on_with_a_refresh(
+    worlds: Worlds, clean_of: Callable[[str], Clean]
+) -> None:
     """The answer is lost, the provider asks again and takes the 404 for a failure: `up --refresh` finds it gone."""
-    clean = clean_run("detach")
+    clean = clean_of("detach")
     case = next(case for case in cases("detach", clean) if case.disbelieved and case.fault == "reset after the effect")
-    outcome = run_case(case, clean)
+    outcome = run_case(case, clean, worlds)
     assert (outcome.hits, outcome.survived) == (1, False)
     assert not outcome.violations, outcome
 
 
 @pytest.mark.long
-def test_a_world_that_ends_otherwise_is_a_violation() -> None:
+def test_a_world_that_ends_otherwise_is_a_violation(worlds: Worlds, clean_of: Callable[[str], Clean]) -> None:
     """The control of the comparison: a clean run that knew another end."""
     clean = clean_of("up")
     other = Clean(routes=clean.routes, signature={**clean.signature, "github": ["SOMETHING_ELSE"]})
     case = next(case for case in cases("up", clean) if case.fault == "429")
-    (violation,) = run_case(case, other).violations
+    (violation,) = run_case(case, other, worlds).violations
     assert violation.startswith("the end differs: github is [")
+
+
+def test_a_world_that_is_played_again_is_as_it_was_prepared(worlds: Worlds) -> None:
+    """What a case does to its world, and what its engine printed, is gone in the next one; so are its processes."""
+    with worlds.prepared("up") as made:
+        prepared, printed = made.signature(), made.engine.text()
+        made.engine.up()
+        folder, deployed = made.engine.folder, made.signature()
+        left = subprocess.Popen(["sleep", "600"], env=made.engine.variables)
+    assert left.wait() == -signal.SIGKILL
+    with worlds.prepared("up") as made:
+        assert made.engine.folder == folder
+        assert (made.signature(), made.engine.text(), made.engine.resources()) == (prepared, printed, [])
+        assert prepared != deployed
+
+
+def test_shards_hold_every_case_once() -> None:
+    """Machines that share a sweep run all of it, and none of it twice."""
+    every = [
+        Case(operation="up", route=Route("fly", "GET", f"/v1/apps/{number}"), after=0, fault="500")
+        for number in range(100)
+    ]
+    parts = [shard(every, number, 3) for number in (1, 2, 3)]
+    assert all(parts)
+    assert sorted(case.name for part in parts for case in part) == sorted(case.name for case in every)
+    assert shard(every[50:], 2, 3) == [case for case in parts[1] if case in every[50:]]
 
 
 def test_a_server_that_goes_too_early_is_seen(made: Stage) -> None:
