@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from bench.pair import two_databases
+from bench.pair import databases
 from tests.support.prefect_server import Program, hashed, running
 
 KEY = "a-key-of-this-bench"
@@ -45,7 +45,7 @@ class Server:
 
 def main() -> None:
     """Measure, and print both medians and their ratio."""
-    with two_databases() as lent:
+    with databases(2) as lent:
         programs = []
         for (home, environ), days in zip(lent, ("30", "0"), strict=True):
             keys = {"PREFECT_FLY_API_KEYS": hashed({"orchestrator": KEY}), "PREFECT_FLY_AUDIT_KEEP_DAYS": days}

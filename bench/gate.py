@@ -1,25 +1,31 @@
-"""What the gate costs: the same Prefect with it and without it, side by side; and what a flood of wrong keys costs.
+"""What the gate costs beside the same Prefect without it, and what a flood of wrong keys costs.
 
-    python -m toolchain run .venv/bin/python -m bench.gate     (about a minute on two idle cores)
+    python -m toolchain run .venv/bin/python -m bench.gate     (about two minutes on two idle cores)
 
-Both are real servers on databases of their own in one Postgres, and take turns, so that whatever else the machine does
-meets both alike. The ratios are the result.
+There are two without it: one behind Prefect's own auth string, which is what a server on the internet has instead of a
+gate, and one that is open to everybody. All are real servers on databases of their own in one Postgres, and take
+turns, so that whatever else the machine does meets all alike. The ratios are the result.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from bench.pair import two_databases
+from bench.pair import databases
 from proof.processes import cpu_seconds, resident_mb
 from sandbox.core.ports import free_port
 from tests.support.prefect_server import Program, hashed, plain_environment, running
@@ -32,15 +38,26 @@ sys.path.insert(0, str(ROOT / "docker" / "prefect"))
 from prefect_server.environment import CONNECT_ARGS, FIXED
 
 KEY = "a-key-of-this-bench"
-GOOD, WRONG = ({"Authorization": f"Bearer {key}"} for key in (KEY, "a-wrong-key"))
+LOCK = "somebody:a-lock-of-this-bench"
 ROUNDS, REQUESTS = 20, 100
-FLOOD_A_SECOND, FLOODERS = 1000, 50
+# Two servers of the same kind differ by some percent for as long as they live: two of each say less about themselves.
+OF_EACH_KIND = 2
 PATHS = (("GET", "/api/health"), ("POST", "/api/flows/filter"))
 
 
+@dataclass
+class Server:
+    """One that is measured; `took` are the milliseconds of its good requests, in the order of `PATHS`."""
+
+    url: str
+    pid: int
+    credential: str
+    took: list[float] = field(default_factory=list)
+
+
 @contextmanager
-def without_gate(home: Path, environ: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """Run Prefect as it comes, with the settings that the image gives it; yield its address and its process."""
+def without_gate(home: Path, environ: dict[str, str], credential: str) -> Iterator[Server]:
+    """Run Prefect as it comes, with the settings that the image gives it."""
     port = free_port()
     argv = [str(prefect_python()), "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     argv += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
@@ -49,81 +66,75 @@ def without_gate(home: Path, environ: dict[str, str]) -> Iterator[tuple[str, int
         url = f"http://127.0.0.1:{port}"
         try:
             until(lambda: _answers(port, server), (home / "prefect.log").read_text)
-            yield url, server.pid
+            yield Server(url, server.pid, credential)
         finally:
             server.terminate()
 
 
 def _answers(port: int, server: subprocess.Popen[bytes]) -> bool:
-    async def ask() -> bool:
+    async def ready() -> bool:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/api/ready") as reply:
             return reply.ok
 
     if server.poll() is not None:
         raise RuntimeError("Prefect ended before it was ready")
     with suppress(aiohttp.ClientError):
-        return asyncio.run(ask())
+        return asyncio.run(ready())
     return False
 
 
-async def ask(session: aiohttp.ClientSession, url: str, number: int) -> list[float]:
+async def ask(session: aiohttp.ClientSession, server: Server, number: int) -> list[float]:
     """Make so many good requests, one after the other, and return what each took, ms."""
     took = []
+    headers = {"Authorization": server.credential}
     for turn in range(number):
         method, path = PATHS[turn % len(PATHS)]
+        body: dict[str, str] | None = {} if method == "POST" else None
         began = time.perf_counter()
-        async with session.request(method, url + path, headers=GOOD, json={} if method == "POST" else None) as reply:
+        async with session.request(method, server.url + path, headers=headers, json=body) as reply:
             await reply.read()
             reply.raise_for_status()
         took.append((time.perf_counter() - began) * 1000)
     return took
 
 
-@asynccontextmanager
-async def flood(session: aiohttp.ClientSession, url: str, refused: list[int]) -> AsyncIterator[None]:
-    """Send wrong keys while the block runs, from several clients that keep a pace together."""
-
-    async def send() -> None:
-        following = time.perf_counter()
-        while True:
-            following += FLOODERS / FLOOD_A_SECOND
-            await asyncio.sleep(max(0.0, following - time.perf_counter()))
-            async with session.get(f"{url}/api/flows/count", headers=WRONG) as reply:
-                refused.append(reply.status)
-
-    senders = [asyncio.create_task(send()) for _ in range(FLOODERS)]
-    try:
-        yield
-    finally:
-        for sender in senders:
-            sender.cancel()
-        await asyncio.gather(*senders, return_exceptions=True)
+@contextmanager
+def flood(url: str, refused: Counter[str]) -> Iterator[None]:
+    """Send wrong keys while the block runs; count what they were answered."""
+    argv = [sys.executable, "-m", "bench.flood", str(urlsplit(url).port)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as sender:
+        try:
+            if sender.stdout is None or not sender.stdout.readline():
+                raise RuntimeError("the flood did not begin")
+            yield
+        finally:
+            sender.terminate()
+            refused.update(json.loads(sender.communicate()[0]))
 
 
-async def measure(gated: str, plain: str) -> tuple[list[float], list[float]]:
-    """Let both servers take turns; return what each request took with the gate and without it, ms."""
-    with_gate, without = list[float](), list[float]()
+async def measure(servers: Sequence[Server]) -> None:
+    """Let all servers take turns, in an order that changes."""
     async with aiohttp.ClientSession() as session:
-        for url in (gated, plain):
-            await ask(session, url, REQUESTS)
+        for server in servers:
+            await ask(session, server, REQUESTS)
         for turn in range(ROUNDS):
-            for took, url in ((with_gate, gated), (without, plain))[:: 1 if turn % 2 else -1]:
-                took.extend(await ask(session, url, REQUESTS))
-    return with_gate, without
+            first = turn % len(servers)
+            for server in (*servers[first:], *servers[:first]):
+                server.took += await ask(session, server, REQUESTS)
 
 
-async def measure_flood(gated: str) -> tuple[list[float], list[float]]:
+async def measure_flood(gated: Server) -> tuple[list[float], list[float]]:
     """Let a flood and no flood take turns; return what each good request took during it and without it, ms."""
     flooded, calm = list[float](), list[float]()
-    refused, seconds = list[int](), 0.0
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    refused, seconds = Counter[str](), 0.0
+    async with aiohttp.ClientSession() as session:
         for _turn in range(ROUNDS):
             calm += await ask(session, gated, REQUESTS)
-            began = time.perf_counter()
-            async with flood(session, gated, refused):
+            with flood(gated.url, refused):
+                began = time.perf_counter()
                 flooded += await ask(session, gated, REQUESTS)
-            seconds += time.perf_counter() - began
-    print(f"wrong keys a second: {len(refused) / seconds:.0f}, answered with {sorted(set(refused))}")
+                seconds += time.perf_counter() - began
+    print(f"wrong keys a second: {refused.total() / seconds:.0f}, answers: {dict(refused)}")
     return flooded, calm
 
 
@@ -138,19 +149,47 @@ def _shown(name: str, took: Sequence[float], beside: Sequence[float]) -> str:
     return f"{name}: {'; '.join(parts)}"
 
 
+@contextmanager
+def all_kinds() -> Iterator[dict[str, list[Server]]]:
+    """Run the servers of each kind."""
+    locked = {"PREFECT_SERVER_API_AUTH_STRING": LOCK}
+    kinds: dict[str, list[Server]] = {"with the gate": [], "Prefect's own lock": [], "open to everybody": []}
+    gated, behind_lock, open_to_all = kinds.values()
+    with databases(len(kinds) * OF_EACH_KIND) as lent, ExitStack() as stack:
+        for _ in range(OF_EACH_KIND):
+            home, environ = lent.pop()
+            program = Program(home, environ | {"PREFECT_FLY_API_KEYS": hashed({"orchestrator": KEY})})
+            stack.enter_context(running(program))
+            gated.append(Server(program.url, program.pid, f"Bearer {KEY}"))
+            home, environ = lent.pop()
+            basic = f"Basic {b64encode(LOCK.encode()).decode()}"
+            behind_lock.append(stack.enter_context(without_gate(home, environ | locked, basic)))
+            open_to_all.append(stack.enter_context(without_gate(*lent.pop(), "")))
+        yield kinds
+
+
 def main() -> None:
     """Measure, and print latencies, memory and processor time."""
-    with two_databases() as ((home, environ), other):
-        program = Program(home, environ | {"PREFECT_FLY_API_KEYS": hashed({"orchestrator": KEY})})
-        with running(program), without_gate(*other) as (plain, plain_pid):
-            print(_shown("with the gate against without", *asyncio.run(measure(program.url, plain))))
-            # Before the flood: the server without the gate sees none.
-            pids = (program.pid, plain_pid)
-            memory, spent = ([round(of(pid), 1) for pid in pids] for of in (resident_mb, cpu_seconds))
-            print(f"memory, MB: {memory}; processor seconds: {spent} (with the gate, without)")
-            flooded, calm = asyncio.run(measure_flood(program.url))
-            print(_shown("under the flood against no flood, both with the gate", flooded, calm))
-            print(f"memory after the flood, MB: {resident_mb(program.pid):.1f}")
+    with all_kinds() as kinds:
+        asyncio.run(measure([server for several in zip(*kinds.values(), strict=True) for server in several]))
+        for name, servers in kinds.items():
+            # Before the flood: the servers without the gate see none.
+            memory, spent = ([round(of(each.pid), 1) for each in servers] for of in (resident_mb, cpu_seconds))
+            p50 = [
+                [round(statistics.median(each.took[i :: len(PATHS)]), 2) for i in range(len(PATHS))] for each in servers
+            ]
+            print(f"{name}: {memory} MB, {spent} s of the processor, p50 {p50} ms")
+        took = {name: [each for server in servers for each in server.took] for name, servers in kinds.items()}
+        for name, beside in (
+            ("with the gate", "Prefect's own lock"),
+            ("with the gate", "open to everybody"),
+            ("Prefect's own lock", "open to everybody"),
+        ):
+            print(_shown(f"{name} against {beside}", took[name], took[beside]))
+        gated = kinds["with the gate"][0]
+        flooded, calm = asyncio.run(measure_flood(gated))
+        print(_shown("under the flood against no flood, both with the gate", flooded, calm))
+        print(f"memory after the flood, MB: {resident_mb(gated.pid):.1f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two servers that are compared: each has a folder and a database of its own, in one Postgres."""
+"""Servers that are compared: each has a folder and a database of its own, in one Postgres."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.prefect_server import database_environment, run_verb
 
 
 @contextmanager
-def two_databases() -> Iterator[list[tuple[Path, dict[str, str]]]]:
-    """Lend two folders, each with the environment of a migrated database."""
+def databases(count: int) -> Iterator[list[tuple[Path, dict[str, str]]]]:
+    """Lend so many folders, each with the environment of a migrated database."""
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder) / "postgres") as postgres:
         lent = []
-        for name in ("one", "other"):
-            home = Path(folder) / name
+        for number in range(count):
+            home = Path(folder) / str(number)
             home.mkdir()
-            environ = database_environment(postgres.create_database(f"bench_{name}"))
+            environ = database_environment(postgres.create_database(f"bench_{number}"))
             run_verb("migrate", home, environ).check_returncode()
             lent.append((home, environ))
         yield lent

@@ -129,7 +129,7 @@ class Routes:
         ]
         if not found:
             return Match()
-        route, matched = max(found, key=lambda pair: pair[0].kind.needs)
+        route, matched = max(found, key=lambda pair: pair[0].kind.needs) if len(found) > 1 else found[0]
         return Match(route, matched.groupdict())
 
 

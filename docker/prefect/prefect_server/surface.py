@@ -35,7 +35,7 @@ SOCKETS = frozenset(
     }
 )
 _MOST_DECODINGS = 5
-_FIRST_PRINTABLE, _DELETE = 32, "\x7f"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Surface:
@@ -62,7 +62,7 @@ class Surface:
 
         No path of Prefect does, and a router's pattern may match before a line feed at the end where ours does not.
         """
-        return any(ord(char) < _FIRST_PRINTABLE or char == _DELETE for char in _decoded(scope["path"]) or "")
+        return _CONTROL.search(_decoded(scope["path"]) or "") is not None
 
     def is_socket(self, scope: Scope) -> bool:
         """Tell whether a websocket is opened on one of the known routes."""
