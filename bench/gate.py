@@ -18,7 +18,7 @@ import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ import aiohttp
 from bench.pair import databases
 from proof.processes import cpu_seconds, resident_mb
 from sandbox.core.ports import free_port
-from tests.support.prefect_server import Program, hashed, plain_environment, running
+from tests.support.prefect_server import Program, answers, hashed, plain_environment, running
 from tests.support.waiting import until
 from toolchain.places import ROOT
 from toolchain.prefect_env import prefect_python
@@ -65,22 +65,16 @@ def without_gate(home: Path, environ: dict[str, str], credential: str) -> Iterat
     with (home / "prefect.log").open("wb") as log, subprocess.Popen(argv, env=own, stdout=log, stderr=log) as server:
         url = f"http://127.0.0.1:{port}"
         try:
-            until(lambda: _answers(port, server), (home / "prefect.log").read_text)
+            until(lambda: _ready(url, server), (home / "prefect.log").read_text)
             yield Server(url, server.pid, credential)
         finally:
             server.terminate()
 
 
-def _answers(port: int, server: subprocess.Popen[bytes]) -> bool:
-    async def ready() -> bool:
-        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/api/ready") as reply:
-            return reply.ok
-
+def _ready(url: str, server: subprocess.Popen[bytes]) -> bool:
     if server.poll() is not None:
         raise RuntimeError("Prefect ended before it was ready")
-    with suppress(aiohttp.ClientError):
-        return asyncio.run(ready())
-    return False
+    return answers(f"{url}/api/ready")
 
 
 async def ask(session: aiohttp.ClientSession, server: Server, number: int) -> list[float]:

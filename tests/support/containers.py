@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
 import pytest
-import requests
 from docker.models.containers import Container
 
-from tests.support.prefect_server import START_SECONDS, Program
+from tests.support.prefect_server import Program, answers
+from tests.support.waiting import until
 from toolchain import docker_engine
 from toolchain.base_image import ensure_base
 from toolchain.docker_engine import build_network
@@ -68,10 +67,4 @@ def container(
 
 def wait_until_ready(program: Program, serving: Container) -> None:
     """Return when the server in the container is ready."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(requests.ConnectionError, requests.Timeout):
-            if requests.get(f"{program.api_url}/ready", timeout=600).ok:
-                return
-        time.sleep(0.2)
-    raise AssertionError(serving.logs().decode())
+    until(lambda: answers(f"{program.api_url}/ready"), lambda: serving.logs().decode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import requests
 
 from tests.image.conftest import KEYS
 from tests.support.prefect_server import Program
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 HEADERS = {"Authorization": f"Bearer {KEYS['admin']}"}
 
@@ -30,10 +29,11 @@ def edges(graph: Any) -> set[tuple[str, str]]:
 
 def wait_for(server: Program, wanted: Callable[[Any], bool]) -> Any:
     """The first graph that is as wanted; events are written and read every few seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        graph = ask(server)
-        if wanted(graph):
-            return graph
-        time.sleep(0.5)
-    raise AssertionError(f"not as wanted in {PATIENCE:.0f} s: {graph}\n{server.log[-3000:]}")
+    seen: list[Any] = [None]
+
+    def as_wanted() -> bool:
+        seen[0] = ask(server)
+        return wanted(seen[0])
+
+    until(as_wanted, lambda: f"not as wanted: {seen[0]}\n{server.log[-3000:]}", every=0.5)
+    return seen[0]

@@ -6,7 +6,6 @@ makes, each a stock Prefect server without authentication; its tables are in `pu
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ import requests
 
 from sandbox.captionacc import ORCHESTRATOR, ORGANISATION, SERVER
 from sandbox.testing import Sandbox
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 SECRET = "PREFECT_API_DATABASE_CONNECTION_URL"
 IMAGE = f"registry.fly.io/{SERVER}:deployment-01HAND"
@@ -111,12 +110,13 @@ def _config(release: int) -> dict[str, Any]:
 
 
 def _wait_healthy(fly: _Fly, machine: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
+    def said() -> list[str]:
+        lines = fly.call("GET", f"/api/v1/apps/{SERVER}/logs?instance={machine}")["data"]
+        return [line["attributes"]["message"] for line in lines][-20:]
+
+    def healthy() -> bool:
         seen = fly.call("GET", f"/v1/apps/{SERVER}/machines/{machine}")
-        if seen["checks"] and all(check["status"] == "passing" for check in seen["checks"]):
-            return
-        if seen["events"][0]["type"] == "exit" or time.monotonic() > deadline:
-            lines = fly.call("GET", f"/api/v1/apps/{SERVER}/logs?instance={machine}")["data"]
-            raise AssertionError([line["attributes"]["message"] for line in lines][-20:])
-        time.sleep(0.5)
+        assert seen["events"][0]["type"] != "exit", said()
+        return bool(seen["checks"]) and all(check["status"] == "passing" for check in seen["checks"])
+
+    until(healthy, said, every=0.5)

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,11 +16,10 @@ import requests
 
 from sandbox.core.ports import free_port
 from tests.support.postgres import prefect_url
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 from toolchain.prefect_env import prefect_python
 
 SOURCE = Path(__file__).resolve().parents[2] / "docker" / "prefect"
-START_SECONDS = PATIENCE
 STOP_SECONDS = PATIENCE
 
 
@@ -34,6 +32,13 @@ def plain_environment(home: Path) -> dict[str, str]:
     """This process's environment without anything that Prefect or the image would read."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON", "COV_"))}
     return kept | {"HOME": str(home), "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1", "TMPDIR": str(home)}
+
+
+def answers(url: str) -> bool:
+    """Tell whether a GET is answered with success; whoever cannot be reached does not answer."""
+    with suppress(requests.ConnectionError, requests.Timeout):
+        return requests.get(url, timeout=600).ok
+    return False
 
 
 def run_verb(
@@ -108,15 +113,13 @@ class Program:
     def wait_ready(self) -> None:
         """Return when the server is ready (`services`: when its metrics answer)."""
         path = f"{self.api_url}/ready" if self.verb == "serve" else f"http://127.0.0.1:{self.metrics_port}/metrics"
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+
+        def ready() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.log
-            with suppress(requests.ConnectionError, requests.Timeout):
-                if requests.get(path, timeout=600).ok:
-                    return
-            time.sleep(0.1)
-        raise AssertionError(f"not ready in {START_SECONDS} s:\n{self.log}")
+            return answers(path)
+
+        until(ready, lambda: f"not ready:\n{self.log}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the program and return its status as Popen gives it."""

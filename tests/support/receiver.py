@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 
 @dataclass
@@ -24,13 +23,8 @@ class Receiver:
 
     def wait_for(self, wanted: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
         """Return the first message of that kind, waiting for it."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            for message in [*self.messages]:
-                if wanted(message):
-                    return message
-            assert time.monotonic() < deadline, self.messages
-            time.sleep(0.1)
+        found = until(lambda: [message for message in [*self.messages] if wanted(message)], lambda: self.messages)
+        return found[0]
 
 
 @contextmanager
