@@ -49,6 +49,17 @@ def _deployed_then(mode: str, *, before: str = "self-hosted") -> Callable[[Stage
     return prepare
 
 
+def _told(stage: Stage) -> None:
+    stage.tell("failed", "silent")
+    stage.engine.up()
+    stage.tell()
+
+
+def _deployed_then_told(stage: Stage) -> None:
+    stage.engine.up()
+    stage.tell("failed")
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "up": Operation(prepare=lambda _stage: None, act=_up),
     "rotate": Operation(prepare=_deployed(keys={"current": 2, "accepted": [1, 2]}), act=_up),
@@ -56,5 +67,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "detach": Operation(prepare=_deployed(orchestrator={"connected": False}), act=_up),
     "to cloud": Operation(prepare=_deployed_then("cloud"), act=_up),
     "back": Operation(prepare=_deployed_then("self-hosted", before="cloud"), act=_up),
+    "alert": Operation(prepare=_deployed_then_told, act=_up),
+    "no alert": Operation(prepare=_told, act=_up),
     "destroy": Operation(prepare=_deployed(), act=lambda stage: stage.engine.destroy(), leaves=False),
 }

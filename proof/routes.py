@@ -18,6 +18,8 @@ _VARIABLE = re.compile(
     r")(?=/|$)"
 )
 _ANY = "{id}"
+# What others than the engine ask the server for again and again: the orchestrator, and a monitor.
+_POLLS = re.compile(r"/api/(flows/filter|ready)$")
 
 
 @dataclass(frozen=True, order=True)
@@ -44,5 +46,9 @@ class Route:
 
 
 def occurrences(journal: Iterable[Mapping[str, Any]]) -> dict[Route, int]:
-    """Return how often each kind of call was made; calls repeated in a row, as polls are, count once."""
-    return dict(Counter(route for route, _calls in groupby(map(Route.of, journal))))
+    """Return how often each kind of call was made; calls repeated in a row, as polls are, count once.
+
+    What polls the server all the time, whatever the engine does, is left out.
+    """
+    calls = (call for call in journal if call["service"] != "edge" or not _POLLS.search(call["path"]))
+    return dict(Counter(route for route, _calls in groupby(map(Route.of, calls))))

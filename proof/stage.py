@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -22,6 +23,10 @@ from tests.support.stub_world import stack_config, stub_world
 
 _PASSWORD = "canary-of-the-database-5b1f"  # noqa: S105 - planted, and looked for
 _DATABASE = f"postgresql://prefect:{_PASSWORD}@127.0.0.1:5432/postgres"
+# Nobody listens there; the stand-in of the server sends nothing.
+_CHANNEL = "http://127.0.0.1:9/hooks/canary-of-the-channel-83c1"
+# A wait that a fault makes vain is waited for to its end: long for a stand-in on a busy machine, and no longer.
+_TIMEOUTS = {"migrate": 90, "healthy": 90, "redeploy": 90}
 _SAMPLES_A_SECOND = 10
 _SECRETS_OF_OUTPUTS = ("uiLogin", "uiLoginKeys")
 
@@ -34,9 +39,20 @@ class Stage:
     engine: Engine
     said: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.sandbox.fly.edge.journal = self.sandbox.world.core.journal
+
     def configure(self, **groups: Any) -> None:
         """State the settings, these groups merged into the usual ones."""
-        self.engine.set(stack_config(self.sandbox, **groups) | {"prefect-fly:databaseUrl": _DATABASE})
+        stated = stack_config(self.sandbox, timeouts=_TIMEOUTS, **groups)
+        self.engine.set(stated | {"prefect-fly:databaseUrl": _DATABASE})
+
+    def tell(self, *hears: str) -> None:
+        """State one alert channel that hears of these, and is tested; none without them."""
+        channels = {"ops": {"kind": "webhook", "hears": hears}} if hears else {}
+        addresses = json.dumps(dict.fromkeys(channels, _CHANNEL))
+        alerts = {"channels": channels, "test": True}
+        self.engine.set({"prefect-fly:alerts": alerts, "prefect-fly:alertAddresses": addresses})
 
     def set_mode(self, mode: str) -> None:
         """State whose server is used: the sandbox's Prefect Cloud (`cloud`), or one of our own (`self-hosted`)."""
@@ -82,8 +98,21 @@ class Stage:
             "github": status["github"]["secrets"],
             "monitors": [urlsplit(each["url"]).path for each in status["betterstack"]["monitors"]],
             "orchestrator": health["components"]["prefect"] if health else None,
+            **self._kept_on_the_server(),
             "running": [run["workflow"] for run in status["github"]["runs"] if run["status"] != "completed"],
         }
+
+    def _kept_on_the_server(self) -> dict[str, Any]:
+        """Return the blocks, and the automations with the names of the blocks that they send through."""
+        files = self.sandbox.world.options.home.glob("objects-*.json")
+        found = [json.loads(file.read_text()) for file in sorted(files)]
+        blocks = {each["id"]: each["name"] for kept in found for each in kept["block_documents"]}
+        automations = [
+            [each["name"], each["enabled"], [blocks.get(action["block_document_id"]) for action in each["actions"]]]
+            for kept in found
+            for each in kept["automations"]
+        ]
+        return {"blocks": sorted(blocks.values()), "automations": sorted(automations, key=str)}
 
     def two_at_once(self) -> list[str]:
         """Return the pairs of workflow runs that were in flight at the same time."""
@@ -98,7 +127,12 @@ class Stage:
     def leaks(self) -> list[str]:
         """Return the names of secrets whose values stand in what the engine printed."""
         tokens = {name: value for name, value in self.sandbox.env().items() if name.endswith("_TOKEN")}
-        canaries = {"the database's password": _PASSWORD, "the passphrase": PASSPHRASE, **tokens, **self._logins()}
+        planted = {
+            "the database's password": _PASSWORD,
+            "the channel's address": _CHANNEL,
+            "the passphrase": PASSPHRASE,
+        }
+        canaries = {**planted, **tokens, **self._logins()}
         text = self.engine.text()
         return [
             f"{name} stands in the output"
@@ -118,20 +152,24 @@ class Stage:
             yield
 
     def _watch(self, over: threading.Event) -> None:
-        url = f"{self.sandbox.edge_url(captionacc.ORCHESTRATOR)}/health"
         server = self.sandbox.edge_url(captionacc.SERVER)
         while not over.wait(1 / _SAMPLES_A_SECOND):
             # In this order: a server that is gone before the orchestrator is asked was gone too early.
             app = self.sandbox.fly.state.apps.get(captionacc.SERVER)
             gone = app is None or not app.live_machines
-            try:
-                said = requests.get(url, timeout=5).json() if gone else None
-            except (requests.RequestException, ValueError):
-                continue
+            said = self._health() if gone else None
             if said and said["points_at"].startswith(server):
                 health = said["components"]["prefect"]
                 self.said.append(f'the server is gone, and the orchestrator says "{health}"')
                 return
+
+    def _health(self) -> Any:
+        """Return what the orchestrator says of itself, if anything; asked directly, past the edge and its faults."""
+        for machine in self.sandbox.fly.state.apps[captionacc.ORCHESTRATOR].live_machines:
+            with suppress(requests.RequestException, ValueError):
+                address = f"http://{machine.private_ip}:{captionacc.ORCHESTRATOR_PORT}/health"
+                return requests.get(address, timeout=5).json()
+        return None
 
 
 @contextmanager

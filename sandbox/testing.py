@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _START_SECONDS = 300.0
 _STOP_SECONDS = 300.0
-SERVICES = ("fly", "github", "betterstack", "cloud")
+SERVICES = ("fly", "github", "betterstack", "cloud", "edge")
 
 
 class Sandbox:
@@ -93,7 +93,7 @@ class Sandbox:
         return self.world.fly.edge.url_of(app)
 
     def faults(self, service: str) -> Faults:
-        """Return the scripted trouble of one service: fly, github, betterstack or cloud."""
+        """Return the scripted trouble of one service: fly, github, betterstack, cloud or edge."""
         if service not in SERVICES:
             raise LookupError(f'no service "{service}": there are {", ".join(SERVICES)}')
         return self.world.core.faults_of(service)

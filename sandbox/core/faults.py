@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
+import struct
 import threading
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+from sandbox.core.clock import Clock
+
+_LOOK_EVERY_SECONDS = 0.05
 
 
 class BadFaultError(ValueError):
@@ -122,6 +129,12 @@ class Faults:
         with self._lock:
             return any(each is fault for each in self._faults)
 
+    async def hold(self, fault: Fault, clock: Clock) -> None:
+        """Wait as long as a fault holds its caller, or until it was removed."""
+        began = clock.time()
+        while clock.time() < began + fault.hold and self.live(fault):  # noqa: ASYNC110 - removed from other threads
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
     def clear(self) -> None:
         """Remove all faults."""
         with self._lock:
@@ -131,3 +144,14 @@ class Faults:
         """Return all faults, spent ones included, as JSON."""
         with self._lock:
             return [fault.describe() for fault in self._faults]
+
+
+def cut(transport: asyncio.BaseTransport | None) -> None:
+    """Reset a connection: RST, not FIN, which is what clients call a reset."""
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()

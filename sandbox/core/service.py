@@ -7,11 +7,9 @@ relies on it must not mistake the sandbox's ignorance for the API's answer.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -19,10 +17,9 @@ from aiohttp import web
 
 from sandbox.core.control import control_routes
 from sandbox.core.core import Core
-from sandbox.core.faults import Fault
+from sandbox.core.faults import Fault, cut
 from sandbox.core.ports import port_candidates, take_nobody_new
 
-_LOOK_EVERY_SECONDS = 0.05
 _DROPPED = web.RequestKey("dropped", bool)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -129,13 +126,8 @@ class Service:
         if fault.status is not None:
             return _scripted_answer(fault)
         response = await handler(request)
-        await self._hold(fault)
+        await self.faults.hold(fault, self.clock)
         return _cut(request) if fault.drop_answer else response
-
-    async def _hold(self, fault: Fault) -> None:
-        began = self.clock.time()
-        while self.clock.time() < began + fault.hold and self.faults.live(fault):  # noqa: ASYNC110 - removed from other threads
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     @web.middleware
     async def _guard_middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -197,11 +189,7 @@ def _scripted_answer(fault: Fault) -> web.Response:
 
 
 def _cut(request: web.Request) -> web.Response:
-    """Reset the connection (RST, not FIN: that is what clients call a reset) and give aiohttp something to return."""
+    """Reset the connection and give aiohttp something to return."""
     request[_DROPPED] = True
-    if request.transport is not None:
-        connection = request.transport.get_extra_info("socket")
-        if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        request.transport.abort()
+    cut(request.transport)
     return web.Response(status=500)

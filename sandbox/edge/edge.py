@@ -7,12 +7,16 @@ import contextlib
 import secrets as randomness
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from sandbox.core.clock import Clock
+from sandbox.core.faults import Faults
+from sandbox.core.journal import Journal
 from sandbox.core.ports import take_nobody_new
 from sandbox.edge.doors import Door, hold
 from sandbox.edge.head import Head, extra_headers, request_headers
-from sandbox.edge.passing import HEAD_LIMIT, answer, connect, exchange
+from sandbox.edge.meeting import Meeting
+from sandbox.edge.passing import HEAD_LIMIT, Target, answer, connect, exchange
 from sandbox.edge.route import Backend, Route
 
 _HEAD_TIMEOUT = 30.0
@@ -27,6 +31,10 @@ class Edge:
         directory: what is known of an app by its name.
         resolve_delay: seconds from a route's first appearance until its port opens.
         ports: ports used before, by app; taken again where they are free.
+        faults: scripted trouble; a call's path begins with the app's name there: `/app/path`.
+
+    Attributes:
+        journal: where calls are noted, with such paths. Nowhere unless somebody says so: what polls, polls for ever.
     """
 
     def __init__(
@@ -36,8 +44,11 @@ class Edge:
         *,
         resolve_delay: float = 1.0,
         ports: dict[str, int] | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self.resolve_delay = resolve_delay
+        self.journal: Journal | None = None
+        self._meeting = Meeting(faults or Faults(), clock)
         self.gateway_port: int | None = None
         self._clock = clock
         self._directory = directory
@@ -155,35 +166,42 @@ class Edge:
             raw = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HEAD_TIMEOUT)
             request = Head.parse(raw)
         except (asyncio.LimitOverrunError, ValueError):
-            return await answer(writer, "400 Bad Request", "the request cannot be read")
+            await answer(writer, "400 Bad Request", "the request cannot be read\n")
+            return
         except TimeoutError:
-            return None
+            return
         if app is None:
             app = request.get("host").partition(":")[0].removesuffix(_HOST_SUFFIX)
             if not self._directory(app).resolves:
-                return await answer(writer, "404 Not Found", f'no app "{app}" has a name here')
-        return await self._forward(app, request, reader, writer)
+                await answer(writer, "404 Not Found", f'no app "{app}" has a name here\n')
+                return
+        method, path = request.call
+        status, path = 0, f"/{app}{path}"
+        try:
+            forward = partial(self._forward, app, request, reader, writer.get_extra_info("peername"))
+            status = await self._meeting.through((method, path), request, (reader, writer), forward)
+        finally:
+            if self.journal is not None:
+                self.journal.record("edge", method, path, status)
 
     async def _forward(
-        self, app: str, request: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+        self, app: str, request: Head, reader: asyncio.StreamReader, peer: tuple[str, int] | None, target: Target
+    ) -> int:
         route = self._directory(app)
         if route.private and route.force_https:
-            return await answer(writer, "301 Moved Permanently", "force_https: no HTTPS in the private network")
+            return await answer(target, "301 Moved Permanently", "force_https: no HTTPS in the private network\n")
         request_id = f"01{randomness.token_hex(12).upper()}-{route.region}"
         candidates = self._candidates(app, route, request.get("fly-force-instance-id"))
         if not candidates:
-            return await answer(writer, "503 Service Unavailable", "no healthy machine", request_id)
+            return await answer(target, "503 Service Unavailable", "no healthy machine\n", request_id)
         upstream = await connect(candidates)
         if upstream is None:
-            return await answer(writer, "502 Bad Gateway", "no machine took the connection", request_id)
-        peer = writer.get_extra_info("peername")
+            return await answer(target, "502 Bad Gateway", "no machine took the connection\n", request_id)
         head = request.encode(request_headers(request, peer[0] if peer else "127.0.0.1", request_id, route.region))
         try:
-            await exchange(head, request, (reader, writer), upstream, extra_headers(route, request_id))
+            return await exchange(head, request, (reader, target), upstream, extra_headers(route, request_id))
         finally:
             upstream[1].transport.abort()
-        return None
 
     def _candidates(self, app: str, route: Route, forced: str) -> list[Backend]:
         healthy = [backend for backend in route.backends if backend.healthy]

@@ -33,6 +33,12 @@ class Head:
             headers.append((name, value.strip()))
         return cls(lines[0], headers)
 
+    @property
+    def call(self) -> tuple[str, str]:
+        """Return method and path, without the query, of a request."""
+        method, _, target = self.line.partition(" ")
+        return method, target.partition(" ")[0].partition("?")[0]
+
     def get(self, name: str) -> str:
         """Return the first header of this name in small letters, empty when there is none."""
         return next((value for key, value in self.headers if key.lower() == name), "")

@@ -53,7 +53,8 @@ class Fly:
         saved = core.store.section("fly", self._dump)
         edge_ports = saved["edge_ports"] if saved else {}
         self.block = LoopbackBlock(saved["block"] if saved else None)
-        self.edge = Edge(core.clock, self.route, resolve_delay=self.options.resolve_delay, ports=edge_ports)
+        delay, faults = self.options.resolve_delay, core.faults_of("edge")
+        self.edge = Edge(core.clock, self.route, resolve_delay=delay, ports=edge_ports, faults=faults)
         self._checker = Checker(core.clock, driver, mirrored=lambda: self.options.mirrored_checks)
         around = Surroundings(
             clock=core.clock,

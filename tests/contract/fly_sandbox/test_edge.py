@@ -9,6 +9,8 @@ import pytest
 from aiohttp import web
 
 from sandbox.core.clock import Clock
+from sandbox.core.faults import Faults
+from sandbox.core.journal import Journal
 from sandbox.edge import Backend, Edge, Route
 
 
@@ -26,9 +28,12 @@ async def machine(application: web.Application) -> AsyncIterator[Backend]:
 
 
 @asynccontextmanager
-async def edge_to(directory: Callable[[str], Route]) -> AsyncIterator[str]:
+async def edge_to(
+    directory: Callable[[str], Route], faults: Faults | None = None, journal: Journal | None = None
+) -> AsyncIterator[str]:
     """Run an edge and give the address of the app on it."""
-    edge = Edge(Clock(), directory, resolve_delay=0.0)
+    edge = Edge(Clock(), directory, resolve_delay=0.0, faults=faults)
+    edge.journal = journal
     await edge.start()
     edge.refresh("web")
     async with asyncio.timeout(10):
@@ -149,5 +154,55 @@ def test_what_is_no_request_is_a_400(raw: bytes) -> None:
             writer.write(raw)
             assert (await reader.read(1000)).startswith(b"HTTP/1.1 400")
             writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_through_the_edge_meets_scripted_trouble() -> None:
+    """Answered for the machine, cut before or after it was asked, or kept waiting; each is noted as the client saw."""
+    asked: list[bytes] = []
+
+    async def note(request: web.Request) -> web.Response:
+        asked.append(await request.read())
+        return web.json_response({"asked": len(asked)}, status=201)
+
+    async def scenario() -> None:
+        application = web.Application()
+        application.add_routes([web.post("/notes", note)])
+        faults, journal = Faults(), Journal(Clock())
+        async with AsyncExitStack() as stack:
+            backend = await stack.enter_async_context(machine(application))
+            route = Route(resolves=True, backends=(backend,))
+            url = await stack.enter_async_context(edge_to(lambda _: route, faults, journal))
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+
+            async def post(text: str) -> tuple[int, object]:
+                async with session.post(f"{url}/notes?token=secret", data=text) as answer:
+                    return answer.status, await answer.json()
+
+            faults.add("POST", "^/web/notes$", status=503, body={"error": "down"}, headers={"Retry-After": "1"})
+            assert await post("x" * 200_000) == (503, {"error": "down"})
+            faults.add("POST", "^/web/notes$", reset=True)
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await post("before")
+            assert asked == []
+            faults.add("POST", "^/web/notes$", drop_answer=True)
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await post("after")
+            assert asked == [b"after"]
+            faults.add("POST", "^/web/notes$", hold=3600.0)
+            waiting = asyncio.create_task(post("held"))
+            async with asyncio.timeout(10):
+                while len(asked) < 2:  # noqa: ASYNC110 - what is waited for is a request
+                    await asyncio.sleep(0.01)
+            assert not waiting.done()
+            faults.clear()
+            assert await waiting == (201, {"asked": 2})
+            assert await post("well") == (201, {"asked": 3})
+            async with asyncio.timeout(10):
+                while len(journal.entries()) < 5:  # noqa: ASYNC110 - noted when both sides have closed
+                    await asyncio.sleep(0.01)
+        noted = [(call["service"], call["method"], call["path"], call["status"]) for call in journal.entries()]
+        assert noted == [("edge", "POST", "/web/notes", status) for status in (503, 0, 0, 201, 201)]
 
     asyncio.run(scenario())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from proof.stage import Stage, stage
 from proof.sweep import Case, Clean, cases, chosen, clean_run, run_case, shard
 from proof.worlds import Worlds, kept_worlds
 from sandbox import captionacc
+from tests.support.programs.objects import Objects
 
 pytestmark = [pytest.mark.engine]
 
@@ -118,6 +120,41 @@ def test_shards_hold_every_case_once() -> None:
     assert shard(every[50:], 2, 3) == [case for case in parts[1] if case in every[50:]]
 
 
+def test_what_is_twice_on_the_server_is_seen(made: Stage) -> None:
+    """The control of the end: one automation too many, one that sends nowhere and is off, one block too many."""
+    server = Objects(made.sandbox.world.options.home / "objects-of-a-server.json")
+
+    def keep(kind: str, **content: object) -> str:
+        answer = server.answer("POST", f"/{kind}/", content)
+        assert answer is not None
+        return str(json.loads(json.dumps(answer[1]))["id"])
+
+    def sends(block: str, *, enabled: bool = True) -> None:
+        keep("automations", name="failed", enabled=enabled, actions=[{"block_document_id": block}])
+
+    block = keep("block_documents", name="ops", block_type_id="webhook")
+    sends(block)
+    assert made.signature()["automations"] == [["failed", True, ["ops"]]]
+    sends(block)
+    sends("none", enabled=False)
+    keep("block_documents", name="ops", block_type_id="slack")
+    found = made.signature()
+    assert found["automations"] == [["failed", False, [None]], ["failed", True, ["ops"]], ["failed", True, ["ops"]]]
+    assert found["blocks"] == ["ops", "ops"]
+
+
+@pytest.mark.long
+def test_an_automation_whose_answer_is_lost_is_not_made_twice(worlds: Worlds, clean_of: Callable[[str], Clean]) -> None:
+    """A fault between the engine and the server itself: a channel is made once, and the sweep has a case for it."""
+    clean = clean_of("alert")
+    assert [len(clean.signature[kind]) for kind in ("blocks", "automations")] == [1, 2]
+    route = Route("edge", "POST", f"/{captionacc.SERVER}/api/automations/")
+    lost = [case for case in cases("alert", clean) if (case.route, case.fault) == (route, "reset after the effect")]
+    outcome = run_case(lost[0], clean, worlds)
+    assert outcome.hits == 1
+    assert not outcome.violations, outcome
+
+
 def test_a_server_that_goes_too_early_is_seen(made: Stage) -> None:
     """The control of the watch: the server's app vanishes while the orchestrator uses it."""
     made.engine.up()
@@ -135,7 +172,9 @@ def test_a_printed_secret_is_found(made: Stage) -> None:
     assert made.leaks() == []
     made.engine.output.append("… canary-of-the-database-5b1f …")
     made.engine.output.append(quote(made.sandbox.env()["GITHUB_TOKEN"], safe=""))
-    assert made.leaks() == ["the database's password stands in the output", "GITHUB_TOKEN stands in the output"]
+    made.engine.output.append("http://127.0.0.1:9/hooks/canary-of-the-channel-83c1\n")
+    said = ["the database's password", "the channel's address", "GITHUB_TOKEN"]
+    assert made.leaks() == [f"{name} stands in the output" for name in said]
 
 
 def test_a_failure_without_a_sentence_is_a_violation(made: Stage) -> None:

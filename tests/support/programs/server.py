@@ -1,6 +1,7 @@
 """A stand-in for the server image in tests of the engine, where Prefect itself is not what is tested.
 
-It keeps the contract that the program relies on: verbs, open and closed paths, named keys, counters per key.
+It keeps the contract that the program relies on: verbs, open and closed paths, named keys, counters per key, and what a
+stack keeps on its server for alerts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from clients.names import RETIRED_NAMES
+from tests.support.programs.objects import Objects
 
 STARTED = time.time()
 SIGNING = os.environ.get("PREFECT_FLY_KEYS_SIGNING", "").encode()
@@ -30,8 +32,11 @@ def mac_of(text: str) -> str:
     return hmac.digest(SIGNING, f"prefect-fly {text}".encode(), "sha256").hex()
 
 
-# All machines of a sandbox that have the same signing secret; it stands for the table in their database.
-TABLE = Path.cwd().parent / f"keys-{mac_of('signer')}.json"
+# Files for the tables in the database that all machines of a sandbox with the same signing secret share. As a database
+# does, they outlive the machines, which live below this folder.
+DATABASE = Path.cwd().parents[1]
+TABLE = DATABASE / f"keys-{mac_of('signer')}.json"
+OBJECTS = Objects(DATABASE / f"objects-{mac_of('signer')}.json")
 
 
 def newest() -> tuple[int, dict[str, Any]]:
@@ -80,12 +85,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Only with a key."""
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.closed()
+        self.closed(self.body())
+
+    do_PATCH = do_DELETE = do_POST  # noqa: N815 - http.server's names
 
     def do_PUT(self) -> None:
-        """Take a newer ring, if the stack signed it."""
-        given = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        """Take a newer ring, if the stack signed it; anything else only with a key."""
+        given = self.body()
+        if self.path != "/gate/keys":
+            self.closed(given)
+            return
         genuine = given["mac"] == mac_of(f"ring {given['generation']} {given['ring']}")
         if not genuine or given["generation"] < newest()[0]:
             self.answer(409 if genuine else 403, report())
@@ -95,7 +104,11 @@ class Handler(BaseHTTPRequestHandler):
         written.replace(TABLE)
         self.closed()
 
-    def closed(self) -> None:
+    def body(self) -> Any:
+        """What was sent, decoded."""
+        return json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "null")
+
+    def closed(self, given: Any = None) -> None:
         """Count and answer an authenticated request, or refuse it."""
         authorization = self.headers.get("Authorization") or ""
         if self.path == "/gate/keys" and authorization == f"Bearer {mac_of('publisher')}":
@@ -110,11 +123,12 @@ class Handler(BaseHTTPRequestHandler):
         entry = newest()[1][name]
         who = {"name": name, "rights": entry.get("rights", "admin"), "expires": entry.get("expires")}
         pages = {"/gate/keys": report(), "/gate/whoami": who}
-        self.answer(200, pages.get(self.path, []))
+        kept = OBJECTS.answer(self.command, self.path.partition("?")[0].removeprefix("/api"), given)
+        self.answer(*(kept or (200, pages.get(self.path, []))))
 
     def answer(self, status: int, body: object, kind: str = "application/json") -> None:
-        """Send it as JSON."""
-        data = json.dumps(body).encode()
+        """Send it as JSON; nothing where the status says so."""
+        data = b"" if status == 204 else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
