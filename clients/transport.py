@@ -280,9 +280,13 @@ def _is_the_apis(call: Call, reply: Reply) -> bool:
     """Tell whether a success can be what the API answered. Errors are judged by their status alone."""
     if not reply.ok or reply.status == HTTPStatus.NO_CONTENT:
         return True
-    if _media_type(reply) == "text/html":
+    kind = _media_type(reply)
+    if kind == "text/html":
         return False
-    return reply.is_json or not (call.reads or call.method == "GET")
+    if reply.is_json:
+        return True
+    # What nobody reads may be nothing or words, but no half of what it says it is.
+    return not (call.reads or call.method == "GET" or (reply.body and kind == "application/json"))
 
 
 def _garbled(reply: Reply) -> NoAnswerError:

@@ -19,6 +19,7 @@ from sandbox import captionacc
 from sandbox.testing import Sandbox
 from tests.support.beside import beside
 from tests.support.engine import PASSPHRASE, Engine
+from tests.support.programs.objects import Objects
 from tests.support.stub_world import stack_config, stub_world
 
 _PASSWORD = "canary-of-the-database-5b1f"  # noqa: S105 - planted, and looked for
@@ -105,7 +106,7 @@ class Stage:
     def _kept_on_the_server(self) -> dict[str, Any]:
         """Return the blocks, and the automations with the names of the blocks that they send through."""
         files = self.sandbox.world.options.home.glob("objects-*.json")
-        found = [json.loads(file.read_text()) for file in sorted(files)]
+        found = [Objects(file).everything() for file in files]
         blocks = {each["id"]: each["name"] for kept in found for each in kept["block_documents"]}
         automations = [
             [each["name"], each["enabled"], [blocks.get(action["block_document_id"]) for action in each["actions"]]]

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,15 +93,20 @@ class Worlds:
             self._free.setdefault(operation, []).append(world)
 
     def _open(self, operation: str, opened: ExitStack) -> tuple[Stage, _World]:
-        while True:
-            world = self._take(operation)
-            with suppress(WorldError):
-                return opened.enter_context(world.played()), world
+        world = self._taken(operation) or self._made(operation)
+        try:
+            return opened.enter_context(world.played()), world
+        except WorldError:
+            # Somebody has one of its ports; a new one has others.
+            world = self._made(operation)
+            return opened.enter_context(world.played()), world
 
-    def _take(self, operation: str) -> _World:
+    def _taken(self, operation: str) -> _World | None:
         with self._turn:
-            if free := self._free.get(operation):
-                return free.pop()
+            free = self._free.get(operation)
+            return free.pop() if free else None
+
+    def _made(self, operation: str) -> _World:
         return _World.made(Path(tempfile.mkdtemp(dir=self.folder)), operation)
 
 

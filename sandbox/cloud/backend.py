@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -24,9 +25,14 @@ class BackendError(RuntimeError):
 
 
 class Backend:
-    """One Prefect server on SQLite below `home`, without authentication, on a free loopback port."""
+    """One Prefect server on SQLite below `home`, without authentication, on a free loopback port.
+
+    Attributes:
+        program: what tests run instead of it, on the address that PREFECT_SERVER_API_HOST and _PORT name.
+    """
 
     def __init__(self, home: Path) -> None:
+        self.program: Sequence[str] = ()
         self._home = home
         self._process: asyncio.subprocess.Process | None = None
         self._port = 0
@@ -66,20 +72,18 @@ class Backend:
         shutil.rmtree(self._home, ignore_errors=True)
 
     async def _start(self) -> None:
-        from toolchain.prefect_env import prefect_python  # noqa: PLC0415 - only a workspace in use needs it
-
-        python = await asyncio.to_thread(prefect_python)
+        argv = self.program or await asyncio.to_thread(_prefect)
         self._home.mkdir(parents=True, exist_ok=True)
         self._port = free_port()
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
             "HOME": str(self._home),
             "PREFECT_HOME": str(self._home),
+            "PREFECT_SERVER_API_HOST": "127.0.0.1",
+            "PREFECT_SERVER_API_PORT": str(self._port),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_CLI_PROMPT": "false",
             "DO_NOT_TRACK": "1",
         }
-        argv = [str(python), "-m", "prefect", "server", "start", "--no-ui"]
-        argv += ["--host", "127.0.0.1", "--port", str(self._port)]
         with (self._home / "server.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *bound_to_parent(argv, environment),
@@ -103,3 +107,9 @@ class Backend:
                 await asyncio.sleep(0.2)
         await self.stop()
         raise BackendError(f"could not start the workspace's Prefect server: see {self._home / 'server.log'}")
+
+
+def _prefect() -> list[str]:
+    from toolchain.prefect_env import prefect_python  # noqa: PLC0415 - only a workspace in use needs it
+
+    return [str(prefect_python()), "-m", "prefect", "server", "start", "--no-ui"]

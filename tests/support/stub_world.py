@@ -25,13 +25,14 @@ def _program(name: str, arguments: Sequence[str]) -> Command:
 
 @contextmanager
 def stub_world(home: Path) -> Iterator[Sandbox]:
-    """Run the sandbox with a stand-in server and a stand-in orchestrator.
+    """Run the sandbox with a stand-in server, the Cloud-like workspace's as well, and a stand-in orchestrator.
 
     Started again on the same home it goes on from there.
     """
     with running_sandbox(home=home, driver="process", filled=False, postgres=False) as sandbox:
         sandbox.images.register("*prefect*", lambda arguments: _program("server.py", arguments))
         sandbox.images.register("*orchestrator*", lambda arguments: _program("orchestrator.py", arguments))
+        sandbox.cloud.backend.program = _program("server.py", ["open"]).argv
         sandbox.github.usual = Script(queued=0.2, running=0.5, invisible=0.1)  # a runner that is free at once
         if captionacc.ORCHESTRATOR not in sandbox.fly.state.apps:
             captionacc.fill_github(sandbox.github)

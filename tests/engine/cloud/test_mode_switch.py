@@ -11,7 +11,7 @@ from tests.engine.program.conftest import Deployment
 from tests.support.engine import Engine
 from tests.support.stub_world import stack_config, stub_world
 
-pytestmark = [pytest.mark.engine, pytest.mark.prefect, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 DISPATCH = f"github POST /repos/{REPOSITORY}/actions/workflows/{WORKFLOW}/dispatches"
 AUTH_STRING = f"github DELETE /api/v3/repos/{REPOSITORY}/actions/secrets/PREFECT_API_AUTH_STRING"

@@ -233,13 +233,24 @@ def test_a_create_whose_answer_is_not_the_apis_may_have_had_its_effect(garbled: 
     assert len(session.sent) == 1
 
 
-def test_what_nobody_reads_may_be_anything_but_a_page() -> None:
-    """An API may answer an action with nothing or with a word; a page of HTML is a proxy's all the same."""
-    made, _ = transport(ScriptedSession(NOTHING, raw(200, b"ok", "text/plain"), PAGE), FakeClock(), speaks_json=True)
+@pytest.mark.parametrize("garbled", [PAGE, HALF])
+def test_what_nobody_reads_may_be_nothing_or_words(garbled: requests.Response) -> None:
+    """An API may answer an action so; a page of HTML, or half a reply, is a proxy's all the same."""
+    answers = ScriptedSession(NOTHING, raw(200, b"ok", "text/plain"), garbled)
+    made, _ = transport(answers, FakeClock(), speaks_json=True)
     assert made.send(POST).ok
     assert made.send(POST).ok
     with pytest.raises(NoAnswerError):
         made.send(POST)
+
+
+@pytest.mark.parametrize("garbled", [PAGE, HALF])
+def test_a_deletion_whose_answer_is_not_the_apis_is_repeated(garbled: requests.Response) -> None:
+    """Taken for a success it would leave behind what then nobody knows of."""
+    session = ScriptedSession(garbled, answer(204))
+    made, told = transport(session, FakeClock(), speaks_json=True)
+    assert made.send(Call(method="DELETE", path="/monitors/1", idempotent=True)).status == 204
+    assert "the answer is not the API's: HTTP 200 with" in told[0]
 
 
 def test_a_server_that_has_pages_may_send_them() -> None:

@@ -40,6 +40,11 @@ class Objects:
                     return play(kept, body, *found.groups())
         return None
 
+    def everything(self) -> Kept:
+        """Return what is kept, by kind."""
+        with self._opened() as kept:
+            return kept
+
     @contextmanager
     def _opened(self) -> Iterator[Kept]:
         with self._file.open("a+") as file:

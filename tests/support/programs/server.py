@@ -1,7 +1,8 @@
 """A stand-in for the server image in tests of the engine, where Prefect itself is not what is tested.
 
 It keeps the contract that the program relies on: verbs, open and closed paths, named keys, counters per key, and what a
-stack keeps on its server for alerts.
+stack keeps on its server for alerts. With the verb `open` it stands behind the Cloud-like workspace, which sees to
+keys.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 from clients.names import RETIRED_NAMES
 from tests.support.programs.objects import Objects
 
+VERB = sys.argv[1] if len(sys.argv) > 1 else "serve"
 STARTED = time.time()
 SIGNING = os.environ.get("PREFECT_FLY_KEYS_SIGNING", "").encode()
 USES: dict[str, dict[str, Any]] = {}
@@ -114,13 +116,13 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/gate/keys" and authorization == f"Bearer {mac_of('publisher')}":
             self.answer(200, report())
             return
-        name = accepted_name(authorization)
+        name = "anybody" if VERB == "open" else accepted_name(authorization)
         if name is None:
             self.answer(401, {"detail": "Unauthorized"})
             return
         use_of(name)["accepted"] += 1
         use_of(name)["last_accepted"] = time.time()
-        entry = newest()[1][name]
+        entry = newest()[1].get(name, {})
         who = {"name": name, "rights": entry.get("rights", "admin"), "expires": entry.get("expires")}
         pages = {"/gate/keys": report(), "/gate/whoami": who}
         kept = OBJECTS.answer(self.command, self.path.partition("?")[0].removeprefix("/api"), given)
@@ -140,15 +142,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    verb = sys.argv[1] if len(sys.argv) > 1 else "serve"
     # A server made by hand, which has no keys, takes what our image refuses.
     if SIGNING and (retired := [name for name in RETIRED_NAMES if os.environ.get(name)]):
-        print(f"{verb}: could not read the settings: {', '.join(retired)} cannot be used")
+        print(f"{VERB}: could not read the settings: {', '.join(retired)} cannot be used")
         sys.exit(19)
-    if verb == "migrate":
+    if VERB == "migrate":
         print("migrate: done")
         sys.exit(0)
     # The machine with the services has no API; its metrics stand for its health.
-    port = os.environ["PREFECT_FLY_METRICS_PORT" if verb == "services" else "PREFECT_SERVER_API_PORT"]
+    port = os.environ["PREFECT_FLY_METRICS_PORT" if VERB == "services" else "PREFECT_SERVER_API_PORT"]
     address = (os.environ["PREFECT_SERVER_API_HOST"], int(port))
     ThreadingHTTPServer(address, Handler).serve_forever()
