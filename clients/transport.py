@@ -280,13 +280,11 @@ def _is_the_apis(call: Call, reply: Reply) -> bool:
     """Tell whether a success can be what the API answered. Errors are judged by their status alone."""
     if not reply.ok or reply.status == HTTPStatus.NO_CONTENT:
         return True
-    kind = _media_type(reply)
-    if kind == "text/html":
+    if _media_type(reply) == "text/html":
         return False
-    if reply.is_json:
-        return True
     # What nobody reads may be nothing or words, but no half of what it says it is.
-    return not (call.reads or call.method == "GET" or (reply.body and kind == "application/json"))
+    half = bool(reply.body) and _media_type(reply) == "application/json"
+    return reply.is_json or not (call.reads or call.method == "GET" or half)
 
 
 def _garbled(reply: Reply) -> NoAnswerError:
