@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
+import requests
 
 from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
@@ -19,9 +23,43 @@ pytestmark = [pytest.mark.prefect, pytest.mark.long]
 HERE, ELSEWHERE = "the periodic services run here", "the periodic services run at another server"
 
 
-def server(home: Path, url: str, machine: str) -> Program:
+# Events stay in this server's memory until it ends.
+STORES_LATE = {
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "100000",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100000",
+}
+
+
+def server(home: Path, url: str, machine: str, **more: str) -> Program:
     environ = database_environment(url) | {"PREFECT_FLY_API_KEYS": hashed(KEYS), "FLY_MACHINE_ID": machine}
-    return Program(home, environ)
+    return Program(home, environ | more)
+
+
+def post(server: Program, path: str, content: object) -> Any:
+    """What the server answers to a change."""
+    credential = {"Authorization": f"Bearer {KEYS['admin']}"}
+    reply = requests.post(f"{server.api_url}{path}", json=content, headers=credential, timeout=600)
+    reply.raise_for_status()
+    return reply.json() if reply.content else None
+
+
+def react_to(server: Program, event: str) -> None:
+    """Let an automation make a flow run for each event of that name."""
+    flow = post(server, "/flows/", {"name": "reaction"})["id"]
+    deployment = post(server, "/deployments/", {"name": "reaction", "flow_id": flow})["id"]
+    trigger = {"type": "event", "expect": [event], "posture": "Reactive", "threshold": 1, "within": 0}
+    action = {"type": "run-deployment", "source": "selected", "deployment_id": deployment}
+    post(server, "/automations/", {"name": "reaction", "trigger": trigger, "actions": [action]})
+
+
+def send(server: Program, event: str, name: str) -> None:
+    """Send an event; one of the same id is the same event."""
+    resource = {"prefect.resource.id": name}
+    post(
+        server,
+        "/events",
+        [{"occurred": datetime.now(UTC).isoformat(), "event": name, "resource": resource, "id": event}],
+    )
 
 
 def test_the_periodic_services_run_at_one_server_and_move_when_it_ends(
@@ -42,3 +80,35 @@ def test_the_periodic_services_run_at_one_server_and_move_when_it_ends(
             until(lambda: HERE in newest.log)
             assert postgres.execute(who, name_of(url)) == "newest"
     assert postgres.execute(who, name_of(url)) == ""
+
+
+def test_an_event_that_comes_again_is_acted_on_once_whoever_stores_it_first(
+    migrated_database: Callable[[], str], postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """A client sends the new server again what the old one acted on and has not stored yet: nothing happens twice."""
+    url = migrated_database()
+    name = name_of(url)
+
+    def reactions() -> int:
+        return int(postgres.execute("SELECT count(*) FROM prefect.flow_run", name))
+
+    def reacts(server: Program, before: int = 0) -> bool:
+        send(server, str(uuid4()), "alarm")
+        return reactions() > before
+
+    with running(server(tmp_path, url, "old", **STORES_LATE)) as old, running(server(tmp_path, url, "new")) as new:
+        react_to(old, "alarm")
+        # The services learn of a new automation within seconds; until then an event is not looked at.
+        until(lambda: reacts(old), every=1.0)
+        before, again = reactions(), str(uuid4())
+        send(old, again, "alarm")
+        until(lambda: reactions() > before)
+        send(new, again, "alarm")
+        stored = "SELECT string_agg(id::text, ' ') FROM prefect.events"
+        until(lambda: again in postgres.execute(stored, name))
+        before = reactions()
+        old.stop()
+        until(lambda: f"event {again} came again" in new.log, lambda: (before, reactions(), new.log[-3000:]))
+        assert reactions() == before
+        # It still acts on what is new.
+        until(lambda: reacts(new, before), every=1.0)

@@ -14,8 +14,9 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
+from uuid import UUID
 
 from prefect_server.asgi import App, Message, Receive, Scope, Send
 
@@ -42,12 +43,12 @@ class Lease(Protocol):
             CouldNotAskError: the database did not answer.
         """
 
-    async def give_back(self, holder: str, *, finished: bool) -> None:
+    async def give_back(self, holder: str, worked_on: Sequence[UUID]) -> None:
         """End it if it is ours.
 
         Args:
             holder: this server.
-            finished: whether it worked on every event that it took; only then may the next one leave them alone.
+            worked_on: events that the next one is to leave alone when they come again.
 
         Raises:
             CouldNotAskError: the database did not answer.
@@ -57,18 +58,22 @@ class Lease(Protocol):
 class Duty:
     """Holds the lease while it can, and knows whether this server is on duty.
 
-    Attributes:
-        finished: whether this server worked on all that it took; known at its end.
-
     Args:
         lease: in the database.
         holder: who this server is. A machine that starts again is who it was, and need not wait for its own lease.
+        worked_on: tells, at this server's end, which events the next one is to leave alone.
         clock: seconds that never go back.
     """
 
-    def __init__(self, lease: Lease, holder: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._lease, self._holder, self._clock = lease, holder, clock
-        self.finished = False
+    def __init__(
+        self,
+        lease: Lease,
+        holder: str,
+        worked_on: Callable[[], Sequence[UUID]] = tuple,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lease, self._holder, self._worked_on, self._clock = lease, holder, worked_on, clock
         self._until = self._since = float("-inf")
         self._at_work = 0
         self._idle = asyncio.Event()
@@ -155,5 +160,5 @@ class Duty:
         with contextlib.suppress(CouldNotAskError, TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._idle.wait()
-                await self._lease.give_back(self._holder, finished=self.finished)
+                await self._lease.give_back(self._holder, self._worked_on())
                 logger.info("the periodic services no longer run here")

@@ -27,13 +27,12 @@ AGAIN_SECONDS = 5.0
 """Prefect's services have this long to end by themselves before they are told once more."""
 
 
-def finishing(app: App, unfinished: Callable[[], int], *, finished: Callable[[], None]) -> App:
+def finishing(app: App, unfinished: Callable[[], int]) -> App:
     """Return the application, which learns of the end of its life only when nothing is left to be worked on.
 
     Args:
         app: the server; it gets no requests any more by then.
         unfinished: counts the messages that wait.
-        finished: called when nothing was left.
     """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,8 +42,8 @@ def finishing(app: App, unfinished: Callable[[], int], *, finished: Callable[[],
 
         async def at_last() -> Message:
             message = await receive()
-            if message["type"] == "lifespan.shutdown" and await _quiet(unfinished):
-                finished()
+            if message["type"] == "lifespan.shutdown":
+                await _quiet(unfinished)
             return message
 
         await app(scope, at_last, send)
@@ -62,13 +61,12 @@ def cancel(task: asyncio.Future[None], again: float = AGAIN_SECONDS) -> None:
         asyncio.get_running_loop().call_later(again, cancel, task, again)
 
 
-async def _quiet(unfinished: Callable[[], int]) -> bool:
+async def _quiet(unfinished: Callable[[], int]) -> None:
     began = busy = time.monotonic()
     while (now := time.monotonic()) - began < LONGEST_SECONDS:
         if unfinished():
             busy = now
         elif now - busy >= QUIET_SECONDS:
-            return True
+            return
         await asyncio.sleep(_LOOK_SECONDS)
     logger.warning("ending with %d messages that nobody worked on", unfinished())
-    return False

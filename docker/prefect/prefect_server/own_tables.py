@@ -34,6 +34,8 @@ STEPS: Mapping[str, str] = {
     "api_keys": "CREATE TABLE {own}.api_keys (signer text PRIMARY KEY, generation bigint NOT NULL, ring text NOT NULL, "
     "mac text NOT NULL, written_at timestamptz NOT NULL DEFAULT now())",
     "lineage_without_checks": lineage_tables.STEP_WITHOUT_CHECKS,
+    # Events that a server which ended had worked on a moment before.
+    "worked_on": "CREATE TABLE {own}.worked_on (event uuid PRIMARY KEY, until timestamptz NOT NULL)",
 }
 """Name to SQL, in the order in which they are run. `{own}` stands for our schema, `{prefect}` for Prefect's."""
 

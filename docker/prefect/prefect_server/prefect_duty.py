@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,18 +22,16 @@ ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.unti
 WHERE held.holder = excluded.holder OR held.until < clock_timestamp()
 RETURNING holder
 """
-# Whoever comes next may leave alone what an earlier server stored only if that one also worked on it.
-_FINISHED = "events finished"
 _NOTE = """
-INSERT INTO {own}.duty AS note (name, holder, until)
-VALUES (:name, :holder, clock_timestamp() + make_interval(secs => :seconds))
-ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-RETURNING holder
+WITH over AS (DELETE FROM {own}.worked_on WHERE until < clock_timestamp()),
+noted AS (
+    INSERT INTO {own}.worked_on (event, until)
+    SELECT unnest(:events), clock_timestamp() + make_interval(secs => :seconds)
+    ON CONFLICT (event) DO UPDATE SET until = excluded.until
+)
+SELECT 1
 """
-_RECEIVED = """
-SELECT received FROM {prefect}.events WHERE id = :id AND EXISTS (
-    SELECT FROM {own}.duty WHERE name = :name AND until > clock_timestamp())
-"""
+_HOLDS = "SELECT 1 FROM {own}.worked_on WHERE event = :event AND until > clock_timestamp()"
 _GIVE_BACK = "DELETE FROM {own}.duty WHERE name = :name AND holder = :holder RETURNING holder"
 
 
@@ -43,32 +41,31 @@ class DatabaseLease:
     def __init__(self, prefect_schema: str) -> None:
         statements = (_TAKE, _NOTE, _GIVE_BACK)
         self._take, self._note, self._give_back = (sa.text(in_own_schema(sql, prefect_schema)) for sql in statements)
+        self._note = self._note.bindparams(sa.bindparam("events", type_=sa.ARRAY(sa.Uuid)))
 
     async def take(self, holder: str, seconds: float) -> bool:
         """Take or renew it; tell whether it is ours now."""
         return await _first(self._take, {"name": _NAME, "holder": holder, "seconds": seconds}) is not None
 
-    async def give_back(self, holder: str, *, finished: bool) -> None:
-        """End it if it is ours, and note whether this server worked on all that it took."""
-        noted = {"name": _FINISHED, "holder": holder, "seconds": NEW_FOR_SECONDS if finished else 0.0}
-        await _first(self._note, noted)
+    async def give_back(self, holder: str, worked_on: Sequence[UUID]) -> None:
+        """End it if it is ours, and note the events that this server worked on."""
+        await _first(self._note, {"events": list(worked_on), "seconds": NEW_FOR_SECONDS})
         await _first(self._give_back, {"name": _NAME, "holder": holder})
 
 
-class StoredEvents:
-    """The table of events."""
+class WorkedOn:
+    """The table of what a server that ended had worked on."""
 
     def __init__(self, prefect_schema: str) -> None:
-        self._ask = sa.text(in_own_schema(_RECEIVED, prefect_schema))
+        self._ask = sa.text(in_own_schema(_HOLDS, prefect_schema)).bindparams(sa.bindparam("event", type_=sa.Uuid))
 
-    async def received(self, event_id: UUID) -> datetime | None:
-        """Return when the event was received for the first time; None when it is not stored, or perhaps not worked on.
+    async def holds(self, event: UUID) -> bool:
+        """Tell whether it holds an event.
 
         Raises:
             CouldNotAskError: the database did not answer.
         """
-        row = await _first(self._ask, {"id": event_id, "name": _FINISHED})
-        return row[0] if row else None
+        return await _first(self._ask, {"event": event}) is not None
 
 
 async def _first(statement: Any, values: dict[str, Any]) -> Any:

@@ -70,11 +70,7 @@ def _filler(settings: ServerSettings) -> Filler:
 
 def _alone(gate: Gate, duty: Duty) -> App:
     """Put around the gate what a server needs that shares no queue with others."""
-
-    def finished() -> None:
-        duty.finished = True
-
-    return duty.around(finishing(gate, prefect_app.unfinished, finished=finished))
+    return duty.around(finishing(gate, prefect_app.unfinished))
 
 
 async def services(settings: ServerSettings) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from prefect_server import duty, ending  # type: ignore[attr-defined,unused-ignore]
@@ -19,7 +20,7 @@ class SharedLease:
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock, self.holder, self.until, self.silent = clock, "", 0.0, False
-        self.finished: bool | None = None
+        self.worked_on: Sequence[UUID] | None = None
 
     async def take(self, holder: str, seconds: float) -> bool:
         """Take it where it is free, one's own or over."""
@@ -29,9 +30,9 @@ class SharedLease:
             self.holder, self.until = holder, self.clock.time() + seconds
         return self.holder == holder
 
-    async def give_back(self, holder: str, *, finished: bool) -> None:
+    async def give_back(self, holder: str, worked_on: Sequence[UUID]) -> None:
         """End it."""
-        self.finished = finished
+        self.worked_on = worked_on
         if self.holder == holder:
             self.holder = ""
 
@@ -106,22 +107,22 @@ def test_one_at_a_time_and_the_next_when_the_first_has_ended() -> None:
         assert not old.held
         await become(lambda: new.held)
         await second.end()
-        assert (lease.holder, lease.finished) == ("", False)
+        assert lease.holder == ""
 
     on_clock(test)
 
 
-def test_the_next_server_learns_whether_this_one_worked_on_everything() -> None:
-    """What it says at its end stands with the lease that it gives back."""
+def test_the_next_server_learns_what_this_one_worked_on() -> None:
+    """What it has worked on until its very end is noted with the lease that it gives back."""
 
     async def test(clock: FakeClock) -> None:
         lease = SharedLease(clock)
-        mine = Duty(lease, "mine", clock=clock.time)
-        life = Life(mine.around)
+        events: list[UUID] = []
+        life = Life(Duty(lease, "mine", lambda: events, clock=clock.time).around)
         await life.began()
-        mine.finished = True
+        events.append(uuid4())
         await life.end()
-        assert lease.finished
+        assert lease.worked_on == events
 
     on_clock(test)
 
@@ -177,8 +178,8 @@ def test_what_was_taken_is_worked_on_before_the_end() -> None:
     """Prefect is told to end only when its queues are empty."""
 
     async def test() -> None:
-        waiting, finished = [3], []
-        life = Life(lambda app: ending.finishing(app, lambda: waiting[0], finished=lambda: finished.append("all")))
+        waiting = [3]
+        life = Life(lambda app: ending.finishing(app, lambda: waiting[0]))
         await life.began()
         over = asyncio.ensure_future(life.end())
         for _ in range(50):
@@ -187,24 +188,24 @@ def test_what_was_taken_is_worked_on_before_the_end() -> None:
         waiting[0] = 0
         await over
         assert life.said[-2:] == ["told", "lifespan.shutdown.complete"]
-        assert finished == ["all"]
 
     asyncio.run(test())
 
 
-def test_a_queue_that_nobody_empties_does_not_hold_the_end_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its time the server ends all the same, and does not say that it worked on everything."""
+def test_a_queue_that_nobody_empties_does_not_hold_the_end_up_for_ever(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After its time the server ends all the same, and says what it leaves."""
     monkeypatch.setattr(ending, "LONGEST_SECONDS", 0.0)
 
     async def test() -> None:
-        finished: list[str] = []
-        life = Life(lambda app: ending.finishing(app, lambda: 1, finished=lambda: finished.append("all")))
+        life = Life(lambda app: ending.finishing(app, lambda: 1))
         await life.began()
         await life.end()
         assert "told" in life.said
-        assert finished == []
 
     asyncio.run(test())
+    assert "ending with 1 messages that nobody worked on" in caplog.text
 
 
 @pytest.mark.parametrize("lost", [0, 1, 3])
