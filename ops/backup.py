@@ -15,6 +15,8 @@ from clients.endpoints import World
 from ops.backup_file import megabytes, read_whole, writing
 from ops.database_access import database_of
 from ops.errors import OpsError
+from ops.reaching import add_reach
+from ops.relay_machine import IN_ITS_NETWORK, reaching
 from ops.runtime import Runtime
 from ops.status_stack import StatedStack
 
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(endpoints=World.REAL.value)
     parser.add_argument("stack", metavar="NAME", help="the stack's name")
     parser.add_argument("file", metavar="FILE", type=Path, help="where to; must not be there yet")
+    add_reach(parser, IN_ITS_NETWORK)
 
 
 def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
@@ -38,8 +41,8 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     rt = replace(rt, world=stack.world)
     access = database_of(stack.name, rt)
     rt.progress.say(f'saving schema "{access.schema}" of {access.place}')
-    with writing(args.file) as writer:
-        asyncio.run(backup_database.save(access, writer, rt.progress.say))
+    with writing(args.file) as writer, reaching(args.reach, stack.server_app, access, rt) as reached:
+        asyncio.run(backup_database.save(reached, writer, rt.progress.say))
     try:
         manifest = read_whole(args.file, rt.progress.say)
     except OpsError:

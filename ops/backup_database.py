@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import asyncpg  # type: ignore[import-untyped]
 from ops.backup_file import BackupWriter, Manifest, Table, TableWriter, megabytes, rows_of
 from ops.database_access import DatabaseAccess
 from ops.errors import OpsError
+from ops.named_context import NamedContext
+from ops.relay_listener import LOOPBACK, RelayedPort
 
 _CONNECT_SECONDS = 15.0
+_RELAYED_SECONDS = 180.0  # a relay is asked once a second, and a new connection takes about eight questions
 _SAY_EVERY = 5.0
 _SESSIONS_END_WITHIN = 20
 # What COPY writes must not depend on the role's or the database's settings.
@@ -44,6 +48,33 @@ WHERE datname = current_database() AND application_name IN ('prefect-fly-serve '
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """What the driver connects to; `seconds` that this may take. `port` is the relay's, None without one."""
+
+    host: str
+    number: int
+    tls: Any
+    seconds: float
+    port: RelayedPort | None = None
+
+    def broken(self, instead: OpsError) -> OpsError:
+        """Return why the way broke, which matters more than what the driver saw of it."""
+        return (self.port and self.port.failure) or instead
+
+
+@asynccontextmanager
+async def _way_to(access: DatabaseAccess) -> AsyncIterator[_Way]:
+    if access.relay is None:
+        tls: Any = "require" if access.tls else "prefer"
+        tls = ssl.create_default_context(cadata=access.ca) if access.ca else tls
+        yield _Way(host=access.host, number=access.port, tls=tls, seconds=_CONNECT_SECONDS)
+        return
+    async with RelayedPort(access.relay, access.place).listening() as port:
+        tls = NamedContext.of(access.host, access.ca) if access.ca or access.tls else "prefer"
+        yield _Way(host=LOOPBACK, number=port.number, tls=tls, seconds=_RELAYED_SECONDS, port=port)
+
+
 @asynccontextmanager
 async def connected(access: DatabaseAccess) -> AsyncIterator[Any]:
     """Lend a connection.
@@ -51,29 +82,36 @@ async def connected(access: DatabaseAccess) -> AsyncIterator[Any]:
     Raises:
         OpsError: the database cannot be reached or refuses, or a statement of the block failed.
     """
-    tls: Any = "require" if access.tls else "prefer"
-    try:
-        connection = await asyncpg.connect(
-            host=access.host,
-            port=access.port,
-            user=access.user,
-            password=access.password,
-            database=access.name,
-            ssl=ssl.create_default_context(cadata=access.ca) if access.ca else tls,
-            timeout=_CONNECT_SECONDS,
-            server_settings={"application_name": "prefect-fly-backup"},
-        )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise OpsError(
-            f"could not reach {access.place}: {error or type(error).__name__}. A Supabase direct host has only IPv6: "
-            "from a network without it set DATABASE_URL to the session pooler's address (port 5432)."
-        ) from error
-    try:
-        yield connection
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise OpsError(f"could not go on with {access.place}: {error}. Nothing was changed there.") from error
-    finally:
-        await connection.close(timeout=_CONNECT_SECONDS)
+    async with _way_to(access) as way:
+        try:
+            connection = await asyncpg.connect(
+                host=way.host,
+                port=way.number,
+                user=access.user,
+                password=access.password,
+                database=access.name,
+                ssl=way.tls,
+                timeout=way.seconds,
+                server_settings={"application_name": "prefect-fly-backup"},
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise way.broken(_unreachable(access, error)) from error
+        try:
+            yield connection
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            instead = OpsError(f"could not go on with {access.place}: {error}. Nothing was changed there.")
+            raise way.broken(instead) from error
+        finally:
+            await connection.close(timeout=way.seconds)
+
+
+def _unreachable(access: DatabaseAccess, error: Exception) -> OpsError:
+    advice = (
+        "A Supabase direct host has only IPv6: from a network without it set DATABASE_URL to the session pooler's "
+        "address (port 5432). Where only the server's own network reaches it, add --reach machine."
+    )
+    advice = advice if access.relay is None else "The server's machine reaches it: check the URL's other parts."
+    return OpsError(f"could not reach {access.place}: {str(error) or type(error).__name__}. {advice}")
 
 
 async def save(access: DatabaseAccess, writer: BackupWriter, say: Say) -> Manifest:
@@ -86,12 +124,13 @@ async def save(access: DatabaseAccess, writer: BackupWriter, say: Say) -> Manife
         await connection.execute(_SETTINGS)
         columns = await _columns(connection, access)
         revision = await _revision(connection, access)
-        tables = []
+        filled, tables = await _filled(connection, access, list(columns)), []
         for name, names in columns.items():
             with writer.table(name) as taken:
                 progress = _Progress(name, taken, say)
                 query = f"SELECT {', '.join(map(_quote, names))} FROM {_quote(access.schema)}.{_quote(name)}"  # noqa: S608 - quoted
-                await connection.copy_from_query(query, output=progress.write)
+                if name in filled:
+                    await connection.copy_from_query(query, output=progress.write)
             progress.done()
             tables.append(Table(name=name, columns=names, rows=taken.rows, size=taken.size, sha256=taken.sha256))
         moment = await connection.fetchval("SELECT date_trunc('seconds', now())")
@@ -141,6 +180,16 @@ async def _columns(connection: Any, access: DatabaseAccess) -> dict[str, list[st
 async def _revision(connection: Any, access: DatabaseAccess) -> str:
     table = f"{_quote(access.schema)}.alembic_version"
     return str(await connection.fetchval(f"SELECT version_num FROM {table}"))  # noqa: S608 - quoted
+
+
+async def _filled(connection: Any, access: DatabaseAccess, names: Sequence[str]) -> set[str]:
+    """Return which tables have rows, by one question: through a relay each takes a second."""
+    schema = _quote(access.schema)
+    looks = [
+        f"SELECT {number} AS number WHERE EXISTS (SELECT FROM {schema}.{_quote(name)})"  # noqa: S608 - quoted
+        for number, name in enumerate(names)
+    ]
+    return {names[row["number"]] for row in await connection.fetch(" UNION ALL ".join(looks))}
 
 
 async def require_fitting(access: DatabaseAccess, manifest: Manifest, *, replace: bool) -> None:
@@ -194,15 +243,14 @@ async def load(access: DatabaseAccess, path: Path, manifest: Manifest, say: Say,
         await _require_no_server(connection, access)
         await _require_fitting(connection, access, manifest, replace=replace)
         keys = await connection.fetch(_FOREIGN_KEYS, access.schema)
-        for key in keys:
-            await connection.execute(key["drop"])
         names = ", ".join(f"{_quote(access.schema)}.{_quote(table.name)}" for table in manifest.tables)
-        await connection.execute(f"TRUNCATE {names}")
+        # Few questions: the server is stopped meanwhile, and through a relay each takes a second.
+        await connection.execute("; ".join([*(key["drop"] for key in keys), f"TRUNCATE {names}"]))
         for table in manifest.tables:
-            await _load_table(connection, access, path, table, say)
+            if table.rows:
+                await _load_table(connection, access, path, table, say)
         # Checked anew: a row that leads nowhere fails here.
-        for key in keys:
-            await connection.execute(key["add"])
+        await connection.execute("; ".join(key["add"] for key in keys))
 
 
 async def _require_no_server(connection: Any, access: DatabaseAccess) -> None:
@@ -231,8 +279,7 @@ async def _load_table(connection: Any, access: DatabaseAccess, path: Path, table
             f'could not restore table "{table.name}": {done.removeprefix("COPY ")} of {table.rows} rows arrived. '
             "Run it again. Nothing was changed."
         )
-    if table.rows:
-        say(f"{table.name}: {table.rows} rows, {megabytes(table.size)}, {time.monotonic() - began:.1f} s")
+    say(f"{table.name}: {table.rows} rows, {megabytes(table.size)}, {time.monotonic() - began:.1f} s")
 
 
 def _quote(name: str) -> str:

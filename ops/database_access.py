@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from clients.endpoints import World, is_loopback
 from ops.errors import OpsError
+from ops.relay import Relay
 from ops.runtime import Runtime
 from ops.stack_settings import config_of, draft_of
 
@@ -15,7 +16,12 @@ VARIABLE = "DATABASE_URL"
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseAccess:
-    """Where the database is, and in which schema Prefect's tables are. `ca` is PEM, empty without one."""
+    """Where the database is, and in which schema Prefect's tables are.
+
+    Attributes:
+        ca: PEM, empty without one.
+        relay: leads there, None where this machine itself does.
+    """
 
     host: str
     port: int
@@ -25,6 +31,7 @@ class DatabaseAccess:
     tls: bool
     ca: str = field(repr=False)
     schema: str
+    relay: Relay | None = field(default=None, repr=False)
 
     @property
     def place(self) -> str:

@@ -25,6 +25,7 @@ _DOING = {
     "migrate": ("migrate database", "The running server was not touched."),
     "snapshots": ("list the copies in the database", "Nothing was changed."),
     "restore-snapshot": ("restore the database", "Nothing was changed."),
+    "relay": ("start a relay to the database", "Nothing was changed."),
 }
 # A first migration needs about 250 MB; the machine lives for seconds and costs next to nothing.
 _MEMORY_MB = 1024

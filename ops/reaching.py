@@ -12,13 +12,18 @@ from ops.runtime import Runtime
 DIRECT, MACHINE = "direct", "machine"
 
 
-def add_reach(parser: argparse.ArgumentParser, *, of_stack: bool = False) -> None:
-    """Add --reach; with `of_stack` it is None where a stack that is named may state it."""
+def add_reach(
+    parser: argparse.ArgumentParser,
+    means: str = "ask the server from inside its network, through one of its machines",
+    *,
+    of_stack: bool = False,
+) -> None:
+    """Add --reach; "machine" means `means`. With `of_stack` it is None where a stack that is named may state it."""
     parser.add_argument(
         "--reach",
         choices=(DIRECT, MACHINE),
         default=None if of_stack else DIRECT,
-        help="machine: ask the server from inside its network, through one of its machines",
+        help=f"machine: {means}",
     )
 
 

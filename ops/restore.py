@@ -23,6 +23,8 @@ from ops.errors import OpsError
 from ops.machine_images import image_of
 from ops.migrate import failure
 from ops.migrate_exit_codes import OK
+from ops.reaching import add_reach
+from ops.relay_machine import IN_ITS_NETWORK
 from ops.restore_file import restore_file
 from ops.runtime import Runtime
 from ops.server_machines import run_image, server_machines, stopped
@@ -39,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", type=Path, nargs="?", help="a backup, instead of a copy in the database"
     )
     parser.add_argument("--replace", action="store_true", help="with FILE: throw away the runs that the database has")
+    add_reach(parser, f"with FILE: {IN_ITS_NETWORK}")
     parser.add_argument("--snapshot", metavar="COPY", help="this copy, and not the one from before the last upgrade")
     parser.add_argument("--image", metavar="REFERENCE", help="the image to go back to, where the copy does not know it")
     parser.add_argument("--list", action="store_true", help="only show which copies there are")
@@ -130,7 +133,7 @@ def run(args: argparse.Namespace, rt: Runtime) -> dict[str, object]:
     if not stack.server_app:
         raise OpsError(f'could not restore stack "{stack.name}": with mode: cloud it has no server of its own.')
     if args.file:
-        return restore_file(stack.name, stack.server_app, args.file, rt, replace=args.replace)
+        return restore_file(stack, args.file, rt, reach=args.reach, replace=args.replace)
     return _restore_copy(args, stack, rt)
 
 

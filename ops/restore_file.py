@@ -8,11 +8,13 @@ from pathlib import Path
 from clients.fly import FlyClient
 from ops.backup_file import read_whole
 from ops.database_access import database_of
+from ops.relay_machine import reaching
 from ops.runtime import Runtime
 from ops.server_machines import server_machines, start, stopped
+from ops.status_stack import StatedStack
 
 
-def restore_file(stack: str, app: str, path: Path, rt: Runtime, *, replace: bool) -> dict[str, object]:
+def restore_file(stack: StatedStack, path: Path, rt: Runtime, *, reach: str, replace: bool) -> dict[str, object]:
     """Bring it back; file and database are held against one another before the server stops.
 
     Raises:
@@ -21,13 +23,13 @@ def restore_file(stack: str, app: str, path: Path, rt: Runtime, *, replace: bool
     """
     from ops import backup_database  # noqa: PLC0415 - the rollback's verbs must not need a database driver
 
-    manifest = read_whole(path, rt.progress.say)
-    access = database_of(stack, rt)
-    asyncio.run(backup_database.require_fitting(access, manifest, replace=replace))
-    fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
-    machines = server_machines(fly, app)
-    with stopped(fly, app, machines, rt):
-        asyncio.run(backup_database.load(access, path, manifest, rt.progress.say, replace=replace))
+    manifest, app = read_whole(path, rt.progress.say), stack.server_app
+    with reaching(reach, app, database_of(stack.name, rt), rt) as access:
+        asyncio.run(backup_database.require_fitting(access, manifest, replace=replace))
+        fly = FlyClient.from_environment(rt.world, rt.environ, progress=rt.progress.say)
+        machines = server_machines(fly, app)
+        with stopped(fly, app, machines, rt):
+            asyncio.run(backup_database.load(access, path, manifest, rt.progress.say, replace=replace))
     start(fly, app, machines)
     rt.progress.say(f"the server runs with the {manifest.rows} rows of {manifest.made_at}")
     return {"restored": str(path), "revision": manifest.revision, "rows": manifest.rows, "made_at": manifest.made_at}

@@ -181,6 +181,7 @@ class MachineRequest:
         config: the whole machine config: there is no partial update.
         min_secrets_version: start only once this version of the app's secrets is known to the host; 0 for none.
         skip_launch: leave the machine stopped.
+        skip_secrets: give it none of the app's secrets.
     """
 
     name: str
@@ -188,6 +189,7 @@ class MachineRequest:
     config: Mapping[str, Any] = field(repr=False)
     min_secrets_version: int = 0
     skip_launch: bool = False
+    skip_secrets: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """Return the body; what is empty is left out."""
@@ -196,4 +198,6 @@ class MachineRequest:
             body["min_secrets_version"] = self.min_secrets_version
         if self.skip_launch:
             body["skip_launch"] = True
+        if self.skip_secrets:
+            body["skip_secrets"] = True
         return body

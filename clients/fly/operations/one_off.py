@@ -1,4 +1,4 @@
-"""One-off machines: run a program once on the app's network, and learn how it ended.
+"""One-off machines: run a program once on the app's network, and learn how it ended, or use it while it runs.
 
 What flyctl does for a release command. Can be killed at any point and run again: a run first removes what an earlier
 one of the same name left behind.
@@ -6,8 +6,8 @@ one of the same name left behind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
@@ -46,6 +46,7 @@ class OneOffRequest:
         memory_mb: of the machine; it is gone afterwards.
         timeout: seconds for the program, its start included.
         reads_log: its log is wanted whatever its exit code.
+        needs_secrets: it gets the app's secrets.
     """
 
     app: str
@@ -60,6 +61,7 @@ class OneOffRequest:
     swap_mb: int = 0
     timeout: float = 300.0
     reads_log: bool = False
+    needs_secrets: bool = True
 
     @property
     def doing(self) -> str:
@@ -112,6 +114,32 @@ def run_one_off(client: FlyClient, request: OneOffRequest) -> OneOffResult:
         with suppress(FlyError):
             destroy(client, request.app, machine)
         raise
+    return result_of(client, request, machine, ended)
+
+
+@contextmanager
+def running_one_off(client: FlyClient, request: OneOffRequest) -> Iterator[Machine]:
+    """Start the program and lend its machine, which is gone after the block; it need not have started its work yet.
+
+    Raises:
+        FlyError: the machine could not be made or started.
+    """
+    _remove_leftovers(client, request)
+    machine = _create(client, request)
+    try:
+        client.progress(f'starting "{request.name}" as machine {machine.id} of app "{request.app}"')
+        _start(client, request, machine)
+        yield machine
+    finally:
+        try:
+            destroy(client, request.app, machine)
+        except FlyError as error:
+            # What happened in the block matters more, and the next run removes it.
+            client.progress(f"{error} It goes when its program ends: fly machine destroy --force {machine.id}")
+
+
+def result_of(client: FlyClient, request: OneOffRequest, machine: Machine, ended: Exit) -> OneOffResult:
+    """Return how a program ended, with its log where that is wanted."""
     log = _log_of(client, request, machine) if ended.exit_code or request.reads_log else ()
     return OneOffResult(machine_id=machine.id, exit_code=ended.exit_code, oom_killed=ended.oom_killed, log_tail=log)
 
@@ -139,6 +167,7 @@ def _create(client: FlyClient, request: OneOffRequest) -> Machine:
         config=request.config(),
         min_secrets_version=request.min_secrets_version,
         skip_launch=True,
+        skip_secrets=not request.needs_secrets,
     )
     return create_once(
         lambda: client.machines.create(request.app, body),

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 
-from prefect_server import launch, migrate, restoring
+from prefect_server import launch, migrate, relay, restoring
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.settings import without_secrets
 
@@ -17,6 +17,7 @@ VERBS: dict[str, Callable[[Mapping[str, str]], int]] = {
     "migrate": migrate.migrate,
     "snapshots": restoring.list_snapshots,
     "restore-snapshot": restoring.restore_snapshot,
+    "relay": relay.relay,
 }
 
 
