@@ -66,8 +66,8 @@ VERBS_AND_FLAGS = {
     "status": {"--watch", "--json"},
     "login": {"--login", "--new"},
     "audit": {"--since", "--login", "--all", "--limit", "--json"},
-    "backup": set(),
-    "restore": {"--replace", "--snapshot", "--image", "--list", "--timeout"},
+    "backup": {"--reach"},
+    "restore": {"--replace", "--snapshot", "--image", "--list", "--timeout", "--reach"},
 }
 VARIABLES = {
     "FLY_TOKEN": "FLY_API_TOKEN",
