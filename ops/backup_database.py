@@ -50,17 +50,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """What the driver connects to; `seconds` that this may take. `port` is the relay's, None without one."""
+    """What the driver connects to, and the seconds that this may take; `relayed` is None without a relay."""
 
     host: str
-    number: int
+    port: int
     tls: Any
     seconds: float
-    port: RelayedPort | None = None
+    relayed: RelayedPort | None = None
 
     def broken(self, instead: OpsError) -> OpsError:
         """Return why the way broke, which matters more than what the driver saw of it."""
-        return (self.port and self.port.failure) or instead
+        return (self.relayed and self.relayed.failure) or instead
 
 
 @asynccontextmanager
@@ -68,11 +68,11 @@ async def _way_to(access: DatabaseAccess) -> AsyncIterator[_Way]:
     if access.relay is None:
         tls: Any = "require" if access.tls else "prefer"
         tls = ssl.create_default_context(cadata=access.ca) if access.ca else tls
-        yield _Way(host=access.host, number=access.port, tls=tls, seconds=_CONNECT_SECONDS)
+        yield _Way(host=access.host, port=access.port, tls=tls, seconds=_CONNECT_SECONDS)
         return
-    async with RelayedPort(access.relay, access.place).listening() as port:
+    async with RelayedPort(access.relay, access.place).listening() as relayed:
         tls = NamedContext.of(access.host, access.ca) if access.ca or access.tls else "prefer"
-        yield _Way(host=LOOPBACK, number=port.number, tls=tls, seconds=_RELAYED_SECONDS, port=port)
+        yield _Way(host=LOOPBACK, port=relayed.number, tls=tls, seconds=_RELAYED_SECONDS, relayed=relayed)
 
 
 @asynccontextmanager
@@ -86,7 +86,7 @@ async def connected(access: DatabaseAccess) -> AsyncIterator[Any]:
         try:
             connection = await asyncpg.connect(
                 host=way.host,
-                port=way.number,
+                port=way.port,
                 user=access.user,
                 password=access.password,
                 database=access.name,

@@ -18,6 +18,7 @@ LOOPBACK = "127.0.0.1"
 SMALLEST, FIRST, LARGEST = 16 * 2**10, 256 * 2**10, 4 * 2**20
 """Bytes of a piece, before it is spelled as base64."""
 
+_PROBE_AFTER = 16
 _ATTEMPTS = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 _ANSWER_SECONDS = 1.0
@@ -26,20 +27,29 @@ _READ = 65_536
 
 
 class PieceSize:
-    """How large the next piece may be: twice as large after one that was full, half after one that got lost."""
+    """How large the next piece may be: twice as large after one that was full, half after one that got lost.
+
+    What got lost may have been too large, or it was a bad moment: after many full ones a larger one is tried again.
+    """
 
     def __init__(self) -> None:
         self.now = FIRST
         self._most = LARGEST
+        self._full = 0
 
     def arrived(self, *, full: bool) -> None:
         """Take note of an answer."""
-        if full:
-            self.now = min(self.now * 2, self._most)
+        if not full:
+            return
+        self._full += 1
+        if self._full >= _PROBE_AFTER:
+            self._full, self._most = 0, min(self._most * 2, LARGEST)
+        self.now = min(self.now * 2, self._most)
 
     def lost(self) -> None:
-        """Take note that there was none; that size is not tried again."""
+        """Take note that there was none."""
         self.now = self._most = max(self.now // 2, SMALLEST)
+        self._full = 0
 
 
 class RelayedPort:
@@ -48,7 +58,6 @@ class RelayedPort:
     Attributes:
         number: of the port.
         failure: why a connection through it broke, None while none did.
-        exchanges: commands that were run.
 
     Args:
         relay: holds the connections.
@@ -58,7 +67,6 @@ class RelayedPort:
     def __init__(self, relay: Relay, place: str) -> None:
         self.number = 0
         self.failure: RelayError | None = None
-        self.exchanges = 0
         self._relay, self._place = relay, place
         self._size = PieceSize()
         self._running: set[asyncio.Task[None]] = set()
@@ -107,7 +115,6 @@ class RelayedPort:
         pause, why = _FIRST_PAUSE, ""
         for _ in range(_ATTEMPTS):
             most = self._size.now
-            self.exchanges += 1
             try:
                 return most, await asyncio.to_thread(self._relay.exchange, message(most))
             except ExchangeLostError as lost:
@@ -126,6 +133,11 @@ class RelayedPort:
             f"could not reach {self._place} from {self._relay.place}: {why}. Check host and port of the URL; the "
             "database has to be reached by that app's network, as the server reaches it."
         )
+
+    def nonsense(self, wrong: Exception) -> RelayError:
+        """Return the error for an answer that does not fit."""
+        why = f"its answer does not fit ({type(wrong).__name__}: {wrong})"
+        return RelayError(f"could not go on through {self._relay.place}: {why}. Run it again.")
 
     def arrived(self, *, full: bool) -> None:
         """Take note of how large pieces may be."""
@@ -153,8 +165,8 @@ class _Connection:
         try:
             while await self._exchange():
                 pass
-        except StreamGapError as gap:
-            raise RelayError(f"could not go on through the relay: {gap}. Run it again.") from gap
+        except (StreamGapError, KeyError, TypeError, ValueError) as wrong:
+            raise self._port.nonsense(wrong) from wrong
         except OSError:
             # The driver has gone, with its own error.
             return

@@ -139,7 +139,7 @@ def test_lost_requests_and_answers(far: Far) -> None:
 
 
 def test_pieces_grow_until_one_is_too_large(far: Far) -> None:
-    """Answers beyond what a command may write are cut; after one of them no piece is so large again."""
+    """Answers beyond what a command may write are cut; those that follow are smaller."""
     limit, lost, largest = 600 * 2**10, 0, 0
 
     def limited(message: Mapping[str, Any]) -> Answer:
@@ -151,7 +151,7 @@ def test_pieces_grow_until_one_is_too_large(far: Far) -> None:
             raise ExchangeLostError("cut")
         return answer
 
-    data = numbered(6 * 2**20)
+    data = numbered(2 * 2**20)
     got, _, _ = through(limited, data)
     assert got == data
     assert lost == 1
@@ -173,18 +173,16 @@ def test_it_gives_up(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ({"refused": "Name or service not known"}, 'could not reach database "x" from machine m: Name or service not'),
-        (
-            {"offset": 7, "data": "", "received": 0, "ended": ""},
-            "could not go on through the relay: 7 bytes are missing",
-        ),
+        ({"refused": "no such name"}, 'could not reach database "x" from machine m: no such name. Check host and port'),
+        ({"offset": 7, "data": "", "received": 0}, "its answer does not fit (StreamGapError: 7 bytes are missing)"),
+        ({"offset": 0, "data": 1}, "its answer does not fit (KeyError: 'received')"),
     ],
 )
 def test_what_cannot_go_on(far: Far, answer: Answer, says: str) -> None:
     """A database that the machine does not reach, and an answer that does not fit, end the connection with a reason."""
     got, port, _ = through(lambda _message: answer, b"hello")
     assert got == b""
-    assert str(port.failure).startswith(says)
+    assert says in str(port.failure)
 
 
 def test_a_relay_that_is_over(far: Far) -> None:
@@ -201,7 +199,7 @@ def test_a_relay_that_is_over(far: Far) -> None:
 
 
 def test_sizes() -> None:
-    """They double while pieces are full, up to a limit; a lost one halves them for good, down to a limit."""
+    """They double while full, up to a limit; a lost one halves them, and much later a larger one is tried."""
     size = PieceSize()
     size.arrived(full=False)
     assert size.now == FIRST
@@ -209,8 +207,11 @@ def test_sizes() -> None:
         size.arrived(full=True)
     assert size.now == LARGEST
     size.lost()
-    size.arrived(full=True)
+    for _ in range(15):
+        size.arrived(full=True)
     assert size.now == LARGEST // 2
+    size.arrived(full=True)
+    assert size.now == LARGEST
     for _ in range(20):
         size.lost()
     assert size.now == SMALLEST
