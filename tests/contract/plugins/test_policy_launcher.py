@@ -48,3 +48,11 @@ def test_a_rule_is_enforced_in_the_preview(stack: CliStack, launcher: Path) -> N
     stack.preview("--policy-pack", str(launcher))
     stack.program(text, create="forbidden")
     assert "this command is forbidden" in stack.preview("--policy-pack", str(launcher), expect=1)
+
+
+def test_the_pack_starts_when_the_engine_passes_its_logs_on(stack: CliStack, launcher: Path) -> None:
+    """`--logflow` puts options before the engine's address; the rule is enforced all the same."""
+    text = "from pulumi_command import local\nlocal.Command('one', create='forbidden')\n"
+    stack.program(text)
+    logs = ("-v=1", "--logtostderr", "--logflow")
+    assert "this command is forbidden" in stack.preview("--policy-pack", str(launcher), *logs, expect=1)
