@@ -32,11 +32,12 @@ DEFAULTS = {
     "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "PT1H",
 }
 
+LEASE_STORAGE = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
 DISTRIBUTED = {
     "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_MESSAGING_CACHE": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
+    LEASE_STORAGE: "prefect_redis.lease_storage",
     "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
 }
 # Each of them alone would be a Redis on this machine, at port 6379.
@@ -69,6 +70,8 @@ def prefect_environment(
     if settings.redis_url:
         wanted |= DISTRIBUTED
         wanted |= dict.fromkeys(REDIS_URLS, settings.redis_url)
+    elif verb == "serve":
+        wanted[LEASE_STORAGE] = "prefect_server.prefect_leases"
     return wanted
 
 

@@ -184,10 +184,11 @@ def serve(environ: Mapping[str, str]) -> int:
     with paused_collector():
         auth_string = prepare(settings, "serve")
         _raise_open_files()
-        from prefect_server import prefect_app, prefect_audit, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
+        from prefect_server import prefect_app, prefect_audit, prefect_leases, running  # noqa: PLC0415 - Prefect reads its settings when it is imported
 
         app = prefect_app.create(webserver_only=settings.separate_services)
         gate = make_gate(app, settings, auth_string)
+        prefect_leases.LINE.configure(settings)
         if settings.audit_keep_days:
             gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
         duty = make_duty(settings, environ)

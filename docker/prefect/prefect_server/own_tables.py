@@ -35,6 +35,19 @@ STEPS: Mapping[str, str] = {
     "mac text NOT NULL, written_at timestamptz NOT NULL DEFAULT now())",
     "lineage_without_checks": lineage_tables.STEP_WITHOUT_CHECKS,
     # Events that a server which ended had worked on a moment before.
+    # Slots of concurrency limits that runs hold; without Redis.
+    "lease": """
+        CREATE TABLE {own}.lease (
+            id uuid PRIMARY KEY,
+            resources uuid[] NOT NULL,
+            created_at timestamptz NOT NULL,
+            expires_at timestamptz NOT NULL,
+            slots integer,
+            holder_type text,
+            holder uuid
+        );
+        CREATE INDEX lease_expires_at ON {own}.lease (expires_at)
+    """,
     "worked_on": "CREATE TABLE {own}.worked_on (event uuid PRIMARY KEY, until timestamptz NOT NULL)",
 }
 """Name to SQL, in the order in which they are run. `{own}` stands for our schema, `{prefect}` for Prefect's."""

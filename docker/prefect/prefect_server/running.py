@@ -10,7 +10,7 @@ import signal
 import uvicorn  # type: ignore[import-not-found,unused-ignore]
 from prefect.settings import get_current_settings  # type: ignore[import-not-found,unused-ignore]
 
-from prefect_server import metrics, prefect_app, prefect_lineage
+from prefect_server import metrics, prefect_app, prefect_leases, prefect_lineage
 from prefect_server.asgi import App
 from prefect_server.counters import FloodFilter
 from prefect_server.duty import Duty
@@ -61,6 +61,7 @@ async def serve(settings: ServerSettings, gate: Gate, duty: Duty | None) -> int:
     async with serving, gate.audit.keeping(), filling(filler):
         logger.info("serving on %s:%d, metrics on port %d", settings.host, settings.port, settings.metrics_port)
         await server.serve()
+    await prefect_leases.LINE.close()
     return ExitCode.OK if server.started else ExitCode.OTHER
 
 
