@@ -63,12 +63,12 @@ def _shard(text: str) -> tuple[int, int]:
     """Return K and N of K/N.
 
     Raises:
-        ValueError: it is none, which argparse says.
+        ArgumentTypeError: it is something else.
     """
-    number, of = map(int, text.split("/"))
-    if not 1 <= number <= of:
-        raise ValueError(text)
-    return number, of
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(f'"{text}" is not K/N, with K from 1 to N')
+    return int(number), int(of)
 
 
 def _lines(results: Path) -> list[dict[str, object]]:
