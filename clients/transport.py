@@ -282,9 +282,9 @@ def _is_the_apis(call: Call, reply: Reply) -> bool:
         return True
     if _media_type(reply) == "text/html":
         return False
-    # What nobody reads may be nothing or words, but no half of what it says it is.
-    half = bool(reply.body) and _media_type(reply) == "application/json"
-    return reply.is_json or not (call.reads or call.method == "GET" or half)
+    # What nobody reads may be nothing or words, but no page without its type, and no half of a reply.
+    broken = reply.body.lstrip()[:1] in {b"<", b"{", b"["}
+    return reply.is_json or not (call.reads or call.method == "GET" or broken)
 
 
 def _garbled(reply: Reply) -> NoAnswerError:

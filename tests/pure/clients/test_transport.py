@@ -207,6 +207,7 @@ def raw(status: int, body: bytes, kind: str) -> requests.Response:
 
 
 PAGE = raw(200, b"<!doctype html><title>Gateway</title>", "text/html; charset=utf-8")
+UNNAMED_PAGE = raw(200, b"\n<!doctype html><title>Gateway</title>", "text/plain")
 HALF = raw(200, b'{"ips": [{"ip": "66.2', "application/json")
 NOTHING = raw(200, b"", "application/json")
 
@@ -233,9 +234,9 @@ def test_a_create_whose_answer_is_not_the_apis_may_have_had_its_effect(garbled: 
     assert len(session.sent) == 1
 
 
-@pytest.mark.parametrize("garbled", [PAGE, HALF])
+@pytest.mark.parametrize("garbled", [PAGE, UNNAMED_PAGE, HALF])
 def test_what_nobody_reads_may_be_nothing_or_words(garbled: requests.Response) -> None:
-    """An API may answer an action so; a page of HTML, or half a reply, is a proxy's all the same."""
+    """An API may answer an action so; a page, whatever its type, or half a reply is a proxy's all the same."""
     answers = ScriptedSession(NOTHING, raw(200, b"ok", "text/plain"), garbled)
     made, _ = transport(answers, FakeClock(), speaks_json=True)
     assert made.send(POST).ok
@@ -244,7 +245,7 @@ def test_what_nobody_reads_may_be_nothing_or_words(garbled: requests.Response) -
         made.send(POST)
 
 
-@pytest.mark.parametrize("garbled", [PAGE, HALF])
+@pytest.mark.parametrize("garbled", [PAGE, UNNAMED_PAGE, HALF])
 def test_a_deletion_whose_answer_is_not_the_apis_is_repeated(garbled: requests.Response) -> None:
     """Taken for a success it would leave behind what then nobody knows of."""
     session = ScriptedSession(garbled, answer(204))
