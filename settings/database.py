@@ -149,8 +149,8 @@ def _read_tls(query: str, *, require_tls: bool, has_ca: bool) -> bool:
 TIER_CONNECTIONS = {"nano": 60, "micro": 60, "small": 90, "medium": 120}
 # The dashboard, backups, a migration and a person with psql need some too; through a pooler the migration alone.
 _RESERVED, _RESERVED_AT_POOLER = 12, 2
-# One server was measured at pool + overflow + 2 at its peak; its vacuum service may hold one more, and so may the leases
-# of concurrency limits for a moment, for which the reserve has room.
+# One server was measured at pool + overflow + 2 at its peak; its vacuum service may hold one more, and so may the
+# leases of concurrency limits for a moment, for which the reserve has room.
 _BESIDE_POOL = 3
 _DEFAULT_POOL = 5
 _DEFAULT_OVERFLOW = 10
