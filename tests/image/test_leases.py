@@ -93,6 +93,20 @@ def test_a_slot_whose_holder_is_gone_is_free_again(
         assert (renew(new, gone), renew(new, kept)) == (410, 204)
 
 
+def test_without_limits_no_connection_stands_beside_the_pool(
+    migrated_database: Callable[[], str], postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """The look for expired leases, made all the time, does not keep the leases' own connection open."""
+    url = migrated_database()
+    sessions = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'prefect-fly' AND datname = current_database()"
+    )
+    looked = "SELECT sum(seq_scan + idx_scan) FROM pg_stat_user_tables WHERE relname = 'lease'"
+    with running(server(tmp_path, url, "only")):
+        until(lambda: int(postgres.execute(looked, name_of(url)) or 0) > 2)
+        assert postgres.execute(sessions, name_of(url)) == "0"
+
+
 def test_a_lost_connection_to_the_leases_is_opened_again(
     migrated_database: Callable[[], str], postgres: PostgresServer, tmp_path: Path
 ) -> None:

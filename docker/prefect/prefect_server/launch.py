@@ -188,7 +188,7 @@ def serve(environ: Mapping[str, str]) -> int:
 
         app = prefect_app.create(webserver_only=settings.separate_services)
         gate = make_gate(app, settings, auth_string)
-        prefect_leases.LINE.configure(settings)
+        prefect_leases.LINE.settings = settings
         if settings.audit_keep_days:
             gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
         duty = make_duty(settings, environ)

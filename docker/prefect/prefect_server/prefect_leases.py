@@ -5,7 +5,8 @@ memory: with the server they are gone, whether it was updated or crashed. A run 
 is nobody's and never free again.
 
 The statements have a connection of their own: Prefect asks for leases in the middle of requests that hold one of the
-pool's already, and if all of them waited for a second one, nobody would get it.
+pool's already, and if all of them waited for a second one, nobody would get it. Only the look for expired ones, which
+is made all the time and by nobody else, goes through the pool: otherwise that connection would never be idle.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import sqlalchemy as sa  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.concurrency.lease_storage import (  # type: ignore[import-not-found,unused-ignore]
     ConcurrencyLeaseHolder,
     ConcurrencyLimitLeaseMetadata,
@@ -25,6 +27,7 @@ from prefect.server.concurrency.lease_storage import (  # type: ignore[import-no
 from prefect.server.concurrency.lease_storage import (
     ConcurrencyLeaseStorage as PrefectLeaseStorage,
 )
+from prefect.server.database import provide_database_interface  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.utilities.leasing import ResourceLease  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server.database import connection
@@ -35,6 +38,9 @@ from prefect_server.settings import ServerSettings
 IDLE_SECONDS = 30.0
 """An idle connection is given back: it stands beside the pool, and limits may not be used at all."""
 
+ANSWER_SECONDS, CLOSE_SECONDS = 15.0, 5.0
+"""A database that went away without a word must not stop everybody behind the one who asks it."""
+
 _BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
 _CREATE = """
 INSERT INTO {own}.lease (id, resources, created_at, expires_at, slots, holder_type, holder)
@@ -44,7 +50,7 @@ _READ = "SELECT * FROM {own}.lease WHERE id = $1"
 _RENEW = "UPDATE {own}.lease SET expires_at = $2 WHERE id = $1 RETURNING id"
 _REVOKE = "DELETE FROM {own}.lease WHERE id = $1"
 _ACTIVE = "SELECT id FROM {own}.lease WHERE expires_at > $1 ORDER BY expires_at, id LIMIT $2 OFFSET $3"
-_EXPIRED = "SELECT id FROM {own}.lease WHERE expires_at < $1 ORDER BY expires_at LIMIT $2"
+_EXPIRED = "SELECT id FROM {own}.lease WHERE expires_at < :now ORDER BY expires_at LIMIT :limit"
 _HOLDERS = """
 SELECT id, holder_type, holder FROM {own}.lease
 WHERE $1 = ANY (resources) AND expires_at > $2 AND holder IS NOT NULL ORDER BY created_at
@@ -52,18 +58,23 @@ WHERE $1 = ANY (resources) AND expires_at > $2 AND holder IS NOT NULL ORDER BY c
 
 
 class _Line:
-    """The connection: opened when it is needed, used by one statement at a time, closed when it is idle."""
+    """The connection: opened when it is needed, used by one statement at a time, closed when it is idle.
+
+    Attributes:
+        settings: which database it leads to; set before the server serves.
+    """
+
+    settings: ServerSettings
 
     def __init__(self) -> None:
-        self._settings: ServerSettings | None = None
         self._lock = asyncio.Lock()
         self._open = AsyncExitStack()
         self._lent: Any = None
         self._closing: asyncio.TimerHandle | None = None
 
-    def configure(self, settings: ServerSettings) -> None:
-        """State which database it leads to."""
-        self._settings = settings
+    def named(self, sql: str) -> str:
+        """Put the name of our schema into a statement."""
+        return in_own_schema(sql, self.settings.schema)
 
     async def ask(self, sql: str, *values: Any) -> Sequence[Any]:
         """Run one statement that may be repeated, and return its rows.
@@ -71,9 +82,7 @@ class _Line:
         Raises:
             OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the database did not answer it.
         """
-        if self._settings is None:
-            raise RuntimeError("the leases have no database")
-        statement = in_own_schema(sql, self._settings.schema)
+        statement = self.named(sql)
         async with self._lock:
             if self._closing:
                 self._closing.cancel()
@@ -83,7 +92,7 @@ class _Line:
                         return await self._fetch(statement, values)
                     except _BROKEN:  # it was closed while it was idle, or the database was started again
                         await self._close()
-                self._lent = await self._open.enter_async_context(connection(self._settings))
+                self._lent = await self._open.enter_async_context(connection(self.settings))
                 return await self._fetch(statement, values)
             except VerbError as error:
                 # Prefect judges by the cause whether it passes (prefect_outage.py).
@@ -92,7 +101,8 @@ class _Line:
                 self._closing = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._close_idle)
 
     async def _fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any]:
-        rows: Sequence[Any] = await self._lent.fetch(statement, *values)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            rows: Sequence[Any] = await self._lent.fetch(statement, *values)
         return rows
 
     async def close(self) -> None:
@@ -107,8 +117,9 @@ class _Line:
 
     async def _close(self) -> None:
         self._lent, opened, self._open = None, self._open, AsyncExitStack()
-        with suppress(*_BROKEN):  # the other side closed it already
-            await opened.aclose()
+        with suppress(*_BROKEN):  # the other side closed it already, or does not answer
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await opened.aclose()
 
 
 LINE = _Line()
@@ -154,7 +165,10 @@ class ConcurrencyLeaseStorage(PrefectLeaseStorage):  # type: ignore[misc,unused-
 
     async def read_expired_lease_ids(self, limit: int = 100) -> list[UUID]:
         """Return leases that have expired, oldest first."""
-        return [row["id"] for row in await LINE.ask(_EXPIRED, datetime.now(UTC), limit)]
+        engine = await provide_database_interface().database_config.engine()
+        async with engine.connect() as connection:
+            found = await connection.execute(sa.text(LINE.named(_EXPIRED)), {"now": datetime.now(UTC), "limit": limit})
+            return list(found.scalars())
 
     async def list_holders_for_limit(self, limit_id: UUID) -> list[tuple[UUID, ConcurrencyLeaseHolder]]:
         """Return who holds slots of a limit, with their leases, oldest first."""
