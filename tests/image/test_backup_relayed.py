@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from clients.endpoints import World
 from clients.fly import FlyClient
 from ops import __main__ as program
 from ops import backup, restore_file
+from ops.backup_database import connected
 from ops.database_access import DatabaseAccess
 from ops.errors import OpsError
 from ops.relay_machine import relayed
@@ -125,6 +127,18 @@ def test_the_certificate_is_checked_by_the_databases_own_name(
     with relayed(place.fly, APP, replace(access, host="127.1")) as reached, pytest.raises(OpsError) as raised:
         save(reached, tmp_path / "x")
     assert "certificate is not valid for '127.1'" in str(raised.value)
+
+
+def test_without_an_authority(place: Place, access: DatabaseAccess) -> None:
+    """As directly: the session is encrypted where the database offers it, and whose certificate it is stays open."""
+
+    async def encrypted(reached: DatabaseAccess) -> object:
+        async with connected(reached) as connection:
+            return await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+
+    with relayed(place.fly, APP, replace(access, host="127.1", ca="")) as reached:
+        assert asyncio.run(encrypted(reached)) is True
+        assert asyncio.run(encrypted(replace(reached, tls=False))) is True
 
 
 def test_a_database_that_does_not_answer_there(place: Place, access: DatabaseAccess, tmp_path: Path) -> None:
