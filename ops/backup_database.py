@@ -99,7 +99,8 @@ async def connected(access: DatabaseAccess) -> AsyncIterator[Any]:
         try:
             yield connection
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            instead = OpsError(f"could not go on with {access.place}: {error}. Nothing was changed there.")
+            again = "Run it again; a restore is done as a whole or not at all."
+            instead = OpsError(f"could not go on with {access.place}: {error}. {again}")
             raise way.broken(instead) from error
         finally:
             await connection.close(timeout=way.seconds)
