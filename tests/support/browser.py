@@ -118,6 +118,29 @@ class Page:
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    async def drag(self, *places: tuple[float, float]) -> None:
+        """Press the button at the first place, move to the others and release it at the last."""
+        held = {"button": "left", "buttons": 1, "clickCount": 1}
+        kinds = ["mousePressed", *["mouseMoved"] * (len(places) - 1), "mouseReleased"]
+        for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held)
+
+    async def double_click(self, x: float, y: float) -> None:
+        """Click twice at a place."""
+        for count in (1, 2):
+            for kind in ("mousePressed", "mouseReleased"):
+                await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count)
+
+    async def wheel(self, x: float, y: float, by: float) -> None:
+        """Turn the wheel at a place, away from the person where `by` is negative."""
+        await self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=by)
+
+    async def touch(self, *moments: list[tuple[float, float]]) -> None:
+        """Put fingers down as the first moment says, move them to where the others do, and lift them."""
+        for kind, fingers in zip(["touchStart", *["touchMove"] * (len(moments) - 1)], moments, strict=True):
+            await self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y} for x, y in fingers])
+        await self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     async def click_on(self, selector: str, words: str) -> None:
         """Wait for the first element of a kind that says these words, and click on it."""
         found = f"[...document.querySelectorAll({json.dumps(selector)})]"
@@ -133,7 +156,13 @@ class Page:
 
     async def enter(self) -> None:
         """Press the key."""
-        key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+        await self._press(key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+
+    async def press(self, character: str) -> None:
+        """Press the key of a character."""
+        await self._press(key=character, text=character)
+
+    async def _press(self, **key: object) -> None:
         for kind in ("keyDown", "keyUp"):
             await self.call("Input.dispatchKeyEvent", type=kind, **key)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -189,7 +190,13 @@ def test_wrong_questions_get_a_sentence(path: str, method: str, query: bytes, st
 
 def test_every_file_of_the_page_is_open_and_keeps_to_itself() -> None:
     """No credential is needed, no script of a page's own text may run, and nothing comes from another host."""
-    assert {"/lineage", "/lineage/", "/lineage/app.js", "/lineage/draw.js"} <= pages.files().keys()
+    assert {
+        "/lineage",
+        "/lineage/",
+        "/lineage/app.js",
+        "/lineage/draw.js",
+        "/lineage/vendor/d3.js",
+    } <= pages.files().keys()
     for path in pages.files():
         status, headers, body = ask(path)
         assert status == 200, path
@@ -206,3 +213,18 @@ def test_every_file_of_the_page_is_open_and_keeps_to_itself() -> None:
     assert ask("/lineage/../gate.py")[0] == ask("/lineage/nothing")[0] == 200, (
         "what we do not have is the UI's to answer"
     )
+
+
+def test_d3_is_the_file_that_was_recorded() -> None:
+    """What is served is what its pinned packages make, and their licences lie beside it."""
+    source = pages.FOLDER.parents[2] / "d3"
+    recorded = json.loads((source / "package.json").read_text())
+    made = pages.FOLDER / "vendor" / "d3.js"
+    assert hashlib.sha256(made.read_bytes()).hexdigest() == recorded["config"]["sha256"]
+    locked = json.loads((source / "package-lock.json").read_text())["packages"]
+    licences = made.with_name("d3.LICENSE.txt").read_text()
+    for name, package in locked.items():
+        assert not name or package["integrity"].startswith("sha512-")
+        assert package.get("dev") or not name or f"==> {name}/LICENSE <==" in licences
+    for name, version in recorded["dependencies"].items():
+        assert locked[f"node_modules/{name}"]["version"] == version

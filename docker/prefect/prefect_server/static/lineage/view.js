@@ -2,6 +2,7 @@
 // bundles in place of edges. So a frame costs about the same for ten assets and for ten thousand, also without WebGL.
 
 import { arrows, bundles, dots, lines, names } from "./draw.js";
+import { quadtree, select, zoom, zoomIdentity } from "./vendor/d3.js";
 
 // More edges than these in view are drawn as bundles.
 const MOST_EDGES = 2500;
@@ -25,9 +26,20 @@ export class View {
     element.append(this.canvas);
     // Drawn by the processor everywhere: the same with and without a graphics card, and faster where a driver pretends to be one.
     this.context = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-    Object.assign(this, { nodes: [], edges: [], bright: [], bundles: [], byLinks: [], places: new Map(), chosen: null, near: null, hovered: null, scheduled: false, moving: 0 });
-    this.camera = { x: 0, y: 0, scale: 1 };
-    this.fitted = true;
+    Object.assign(this, { nodes: [], edges: [], bright: [], bundles: [], byLinks: [], places: new Map(), tree: quadtree(), chosen: null, near: null, hovered: null, scheduled: false });
+    this.transform = zoomIdentity;
+    // All is in view, and where the last move of our own leads: both until a person moves the picture.
+    Object.assign(this, { fitted: true, aim: null });
+    this.surface = select(this.canvas);
+    this.zooming = zoom()
+      .scaleExtent([SMALLEST_SCALE, LARGEST_SCALE])
+      .clickDistance(CLICK_PX)
+      .on("start", ({ sourceEvent }) => sourceEvent && this.#moves(null))
+      .on("zoom", ({ transform }) => {
+        this.transform = transform;
+        this.#schedule();
+      });
+    this.surface.call(this.zooming);
     // The panel takes its place from the graph.
     new ResizeObserver(() => this.#resize()).observe(element);
     this.#resize();
@@ -40,6 +52,7 @@ export class View {
     const links = new Uint32Array(nodes.length);
     this.nodes = nodes;
     this.places = places;
+    this.tree = quadtree(nodes, ({ x }) => x, ({ y }) => y);
     this.edges = edges.filter(([from, to]) => from !== to).map(([from, to, old]) => [places.get(from), places.get(to), old]);
     for (const [from, to] of this.edges) {
       links[from]++;
@@ -48,7 +61,7 @@ export class View {
     // Names are given room in this order.
     this.byLinks = [...nodes.keys()].sort((a, b) => links[b] - links[a] || a - b);
     this.highlight(chosen, near);
-    if (this.fitted) this.#use(this.#whole());
+    if (this.fitted) this.#put(this.#whole());
   }
 
   /** Highlight a node and everything that is near it (a set of ids); null for nothing. */
@@ -68,36 +81,40 @@ export class View {
   }
 
   zoom(factor) {
-    this.move({ scale: this.#allowed(this.camera.scale * factor) }, 150);
+    this.#moves(null);
+    this.surface.transition().duration(150).call(this.zooming.scaleBy, factor);
   }
 
   fit() {
-    this.move(this.#whole(), 200).then((arrived) => {
-      if (!arrived) return;
-      this.fitted = true;
-      // The panel may have taken its place meanwhile.
-      this.#resize();
-    });
+    this.move(this.#whole(), 200);
+    this.fitted = true;
   }
 
-  /** Move the camera to where `to` says: middle {x, y} and pixels per unit; resolves to whether it got there. */
+  /** What is in the middle, and how many pixels a unit is. */
+  get camera() {
+    const [x, y] = this.transform.invert([this.width / 2, this.height / 2]);
+    return { x, y, scale: this.transform.k };
+  }
+
+  /** Move the camera to where `to` says, a part of it; resolves to whether it got there. */
   move(to, milliseconds = 300) {
-    const from = { ...this.camera };
-    const mine = ++this.moving;
-    const began = performance.now();
-    this.fitted = false;
-    return new Promise((done) => {
-      const step = (now) => {
-        if (mine !== this.moving) return done(false);
-        const part = Math.min(1, Math.max(0, now - began) / milliseconds);
-        const eased = part * (2 - part);
-        for (const name of Object.keys(to)) this.camera[name] = from[name] + (to[name] - from[name]) * eased;
-        this.#draw();
-        if (part < 1) requestAnimationFrame(step);
-        else done(true);
-      };
-      requestAnimationFrame(step);
-    });
+    const camera = { ...this.camera, ...to };
+    this.#moves(camera);
+    const arriving = this.surface.transition().duration(milliseconds).call(this.zooming.transform, this.#transformOf(camera));
+    return arriving.end().then(() => true, () => false);
+  }
+
+  /** Put the camera there at once. */
+  #put(camera) {
+    this.surface.call(this.zooming.transform, this.#transformOf(camera));
+  }
+
+  #moves(aim) {
+    Object.assign(this, { fitted: false, aim });
+  }
+
+  #transformOf({ x, y, scale }) {
+    return zoomIdentity.translate(this.width / 2 - x * scale, this.height / 2 - y * scale).scale(scale);
   }
 
   /** The camera that shows all. */
@@ -112,27 +129,19 @@ export class View {
     if (!this.nodes.length) return { x: 0, y: 0, scale: 1 };
     const wide = (this.width - 2 * MARGIN) / (box.right - box.left || 1);
     const high = (this.height - 2 * MARGIN) / (box.bottom - box.top || 1);
-    const scale = this.#allowed(Math.min(wide, high));
+    const scale = Math.min(LARGEST_SCALE, Math.max(SMALLEST_SCALE, Math.min(wide, high)));
     return { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2, scale };
   }
 
-  #allowed(scale) {
-    return Math.min(LARGEST_SCALE, Math.max(SMALLEST_SCALE, scale));
-  }
-
-  #use(camera) {
-    Object.assign(this.camera, camera);
-    this.#schedule();
-  }
-
   #resize() {
+    const before = this.width ? (this.aim ?? this.camera) : { x: 0, y: 0, scale: 1 };
     const ratio = window.devicePixelRatio || 1;
     this.width = this.canvas.parentElement.clientWidth;
     this.height = this.canvas.parentElement.clientHeight;
     this.canvas.width = Math.round(this.width * ratio);
     this.canvas.height = Math.round(this.height * ratio);
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    if (this.fitted) Object.assign(this.camera, this.#whole());
+    this.#put(this.fitted ? this.#whole() : before);
     this.#draw();
   }
 
@@ -143,21 +152,17 @@ export class View {
   }
 
   get radius() {
-    return Math.min(12, Math.max(1.5, this.camera.scale * 0.22));
-  }
-
-  #onScreen({ x, y }) {
-    return [(x - this.camera.x) * this.camera.scale + this.width / 2, (y - this.camera.y) * this.camera.scale + this.height / 2];
+    return Math.min(12, Math.max(1.5, this.transform.k * 0.22));
   }
 
   #draw() {
     this.scheduled = false;
     if (!this.width || !this.height) return;
-    const { context, nodes, radius } = this;
+    const { context, nodes, radius, transform } = this;
     const at = new Float32Array(nodes.length * 2);
     const inView = new Uint8Array(nodes.length);
     for (let i = 0; i < nodes.length; i++) {
-      const [x, y] = this.#onScreen(nodes[i]);
+      const [x, y] = [transform.applyX(nodes[i].x), transform.applyY(nodes[i].y)];
       at[2 * i] = x;
       at[2 * i + 1] = y;
       inView[i] = x > -radius && y > -radius && x < this.width + radius && y < this.height + radius ? 1 : 0;
@@ -178,8 +183,8 @@ export class View {
     if (seen.length > MOST_EDGES) seen = seen.filter(([from, to]) => inView[from] && inView[to]);
     if (seen.length > MOST_EDGES) {
       for (const { from, to, width } of this.bundles) {
-        const [a, b] = [this.#onScreen(from), this.#onScreen(to)];
-        lines(this.context, Float32Array.of(...a, ...b), [[0, 1]], this.near ? BUNDLES.near : BUNDLES.plain, width);
+        const ends = [from, to].flatMap(({ x, y }) => this.transform.apply([x, y]));
+        lines(this.context, Float32Array.from(ends), [[0, 1]], this.near ? BUNDLES.near : BUNDLES.plain, width);
       }
       return;
     }
@@ -195,75 +200,26 @@ export class View {
     arrows(this.context, at, used, plain, this.radius);
   }
 
-  /** The node at a place of the canvas, null for none. */
-  #nodeAt(x, y) {
-    let nearest = null;
-    let best = Math.max(this.radius + 2, 6) ** 2;
-    for (let i = 0; i < this.nodes.length; i++) {
-      const [nodeX, nodeY] = this.#onScreen(this.nodes[i]);
-      const distance = (nodeX - x) ** 2 + (nodeY - y) ** 2;
-      if (distance < best) [nearest, best] = [i, distance];
-    }
-    return nearest;
-  }
-
-  #zoomAt(x, y, factor) {
-    const scale = this.#allowed(this.camera.scale * factor);
-    const [dx, dy] = [x - this.width / 2, y - this.height / 2];
-    this.camera.x += dx / this.camera.scale - dx / scale;
-    this.camera.y += dy / this.camera.scale - dy / scale;
-    this.#moved({ scale });
-  }
-
-  #moved(camera) {
-    this.moving++;
-    this.fitted = false;
-    this.#use(camera);
+  /** The node that the pointer is on, if any. */
+  #nodeAt({ offsetX, offsetY }) {
+    const reach = Math.max(this.radius + 2, 6) / this.transform.k;
+    return this.tree.find(...this.transform.invert([offsetX, offsetY]), reach);
   }
 
   #listen(choose) {
     const { canvas } = this;
-    const down = new Map();
-    let travelled = 0;
-    canvas.onpointerdown = (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      down.set(event.pointerId, event);
-      if (down.size === 1) travelled = 0;
-    };
-    canvas.onpointermove = (event) => {
-      const before = down.get(event.pointerId);
-      if (!before) return this.#hover(event.offsetX, event.offsetY);
-      const [dx, dy] = [event.offsetX - before.offsetX, event.offsetY - before.offsetY];
-      const other = [...down.values()].find((each) => each.pointerId !== event.pointerId);
-      travelled += Math.hypot(dx, dy);
-      down.set(event.pointerId, event);
-      if (other) {
-        const apart = (one) => Math.hypot(one.offsetX - other.offsetX, one.offsetY - other.offsetY) || 1;
-        this.#zoomAt((event.offsetX + other.offsetX) / 2, (event.offsetY + other.offsetY) / 2, apart(event) / apart(before));
-      } else if (travelled > CLICK_PX) {
-        this.#moved({ x: this.camera.x - dx / this.camera.scale, y: this.camera.y - dy / this.camera.scale });
-      }
-    };
-    canvas.onpointerup = canvas.onpointercancel = (event) => {
-      const alone = down.delete(event.pointerId) && !down.size;
-      if (!alone || travelled > CLICK_PX || event.type === "pointercancel") return;
-      const place = this.#nodeAt(event.offsetX, event.offsetY);
-      choose(place === null ? null : this.nodes[place].id);
-    };
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.#zoomAt(event.offsetX, event.offsetY, Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)));
-    }, { passive: false });
-    canvas.onkeydown = (event) => {
-      const step = 80 / this.camera.scale;
-      const by = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
-      if (by) this.#moved({ x: this.camera.x + by[0], y: this.camera.y + by[1] });
-      else if (event.key === "+" || event.key === "-") this.zoom(event.key === "+" ? 1.6 : 1 / 1.6);
+    canvas.onpointermove = (event) => event.buttons || this.#hover(this.places.get(this.#nodeAt(event)?.id) ?? null);
+    canvas.onclick = (event) => choose(this.#nodeAt(event)?.id ?? null);
+    canvas.onkeydown = ({ key }) => {
+      const by = { ArrowLeft: [80, 0], ArrowRight: [-80, 0], ArrowUp: [0, 80], ArrowDown: [0, -80] }[key];
+      if (by) {
+        this.#moves(null);
+        this.surface.call(this.zooming.translateBy, ...by.map((pixels) => pixels / this.transform.k));
+      } else if (key === "+" || key === "-") this.zoom(key === "+" ? 1.6 : 1 / 1.6);
     };
   }
 
-  #hover(x, y) {
-    const place = this.#nodeAt(x, y);
+  #hover(place) {
     if (place === this.hovered) return;
     this.hovered = place;
     this.canvas.style.cursor = place === null ? "" : "pointer";
