@@ -192,6 +192,14 @@ def test_lineage_follows_mouse_fingers_and_keys(sample: Program) -> None:
         await page.until(f"{SCALE} === {largest}")
         await page.touch([await place_of(page, "Clean captions")])
         await page.until(f"{HEADING} === 'Clean captions'")
+
+        # The first click leaves fewer, so that nothing is any more where the second one comes.
+        await page.go("about:blank")
+        await page.go(sample.url + PERMALINK)
+        await page.until(f"{HEADING} === 'Word counts' && {NODES} === 5")
+        await page.double_click(*await place_of(page, "Raw captions"))
+        assert quote(CAPTIONS, safe="") in await page.run("location.hash")
+        await page.until(f"{HEADING} === 'Raw captions' && {NODES} === 4")
         assert not complaints(page)
 
     look(what)

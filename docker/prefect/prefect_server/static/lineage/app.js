@@ -86,7 +86,7 @@ const near = (chosen) => (chosen === null ? null : lineageOf(chosen, state.asset
 async function choose(key) {
   const panel = $("panel");
   if (key === null) panel.hidden = true;
-  else await guarded(() => fill(panel, key, (other) => want({ asset: other })));
+  else await guarded(() => fill(panel, key, (other) => want({ asset: other }), () => wanted().asset === key));
 }
 
 function say(sentence, code) {

@@ -6,10 +6,14 @@ import { ago, lookOf } from "./looks.js";
 const RUN = "/v2/runs/flow-run/";
 const FLOW = "/v2/flows/flow/";
 
-/** Fill the panel with what the server knows of a key; `choose` is called with the key of a neighbour, or null. */
-export async function fill(panel, key, choose) {
+/**
+ * Fill the panel with what the server knows of a key, if `wanted` still says so when that is there; `choose` is called with
+ * the key of a neighbour, or null.
+ */
+export async function fill(panel, key, choose, wanted) {
   const query = `/asset?key=${encodeURIComponent(key)}`;
   const asset = await (await get(query)).json();
+  if (!wanted()) return;
   const now = Date.now() / 1000;
   const close = make("button", "✕", { className: "close", type: "button", ariaLabel: "Close", onclick: () => choose(null) });
   const heading = make("h2", asset.name ?? key, { tabIndex: -1 });

@@ -209,7 +209,8 @@ export class View {
   #listen(choose) {
     const { canvas } = this;
     canvas.onpointermove = (event) => event.buttons || this.#hover(this.places.get(this.#nodeAt(event)?.id) ?? null);
-    canvas.onclick = (event) => choose(this.#nodeAt(event)?.id ?? null);
+    // What the first click of two chose may stand elsewhere by the second.
+    canvas.onclick = (event) => event.detail < 2 && choose(this.#nodeAt(event)?.id ?? null);
     canvas.onkeydown = ({ key }) => {
       const by = { ArrowLeft: [80, 0], ArrowRight: [-80, 0], ArrowUp: [0, 80], ArrowDown: [0, -80] }[key];
       if (by) {
