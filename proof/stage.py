@@ -48,9 +48,9 @@ class Stage:
         stated = stack_config(self.sandbox, timeouts=_TIMEOUTS, **groups)
         self.engine.set(stated | {"prefect-fly:databaseUrl": _DATABASE})
 
-    def tell(self, *hears: str) -> None:
-        """State one alert channel that hears of these, and is tested; none without them."""
-        channels = {"ops": {"kind": "webhook", "hears": hears}} if hears else {}
+    def tell(self, **hears: tuple[str, ...]) -> None:
+        """State alert channels by their names, each with what it hears; all are tested."""
+        channels = {name: {"kind": "webhook", "hears": heard} for name, heard in hears.items()}
         addresses = json.dumps(dict.fromkeys(channels, _CHANNEL))
         alerts = {"channels": channels, "test": True}
         self.engine.set({"prefect-fly:alerts": alerts, "prefect-fly:alertAddresses": addresses})

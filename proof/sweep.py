@@ -131,7 +131,9 @@ def run_case(case: Case, clean: Clean, worlds: Worlds) -> Outcome:
                 made.engine.cancel()
             refreshed = case.disbelieved and operation.leaves
             again = partial(made.engine.up, refresh=True) if refreshed else partial(operation.act, made)
-            if not survived and not made.survives(again):
+            # Interrupted, the engine may end with exit code 0 before everything is done.
+            interrupted = case.fault == "^C" and fault.hits > 0
+            if (interrupted or not survived) and not made.survives(again):
                 made.said.append(f"the run without the fault failed: {_last_error(made)}")
             if case.believed and not made.survives(lambda: made.engine.up(refresh=True)):
                 made.said.append(f"up --refresh failed: {_last_error(made)}")
