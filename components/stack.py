@@ -19,12 +19,12 @@ from settings.fly import FlySettings
 
 
 def api_keys(settings: Settings, fly: FlySettings) -> ApiKeys:
-    """Make one key for each consumer and each person, and one for the stack itself where it keeps objects there."""
+    """Make one key for each consumer and each person, and one for the stack itself."""
     # GitHub's runners do not reach a private server: they are given nothing, so there is no key of theirs either.
     usual = [name for name in CONSUMERS if name != GITHUB or not fly.private]
-    own = [PULUMI] if settings.keeps_something else []
+    # The stack's own also where it keeps nothing on the server: what it kept until now is removed with that key.
     args = ApiKeysArgs(
-        consumers=(*usual, *own, *(login.name for login in settings.logins)),
+        consumers=(*usual, PULUMI, *(login.name for login in settings.logins)),
         current=settings.keys.current,
         accepted=settings.keys.accepted,
         limits=_limits(settings),

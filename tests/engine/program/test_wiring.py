@@ -37,5 +37,5 @@ def test_rotating_keys_keeps_the_orchestrator_healthy_and_refuses_the_old_key(de
     deployment.configure(keys={"current": 2, "accepted": [2]})
     deployment.engine.up()
     assert deployment.prefect_health() == "healthy"
-    assert deployment.engine.outputs()["keyNames"] == ["admin.2", "github.2", "orchestrator.2", "verify.2"]
+    assert deployment.engine.outputs()["keyNames"] == ["admin.2", "github.2", "orchestrator.2", "pulumi.2", "verify.2"]
     assert old not in deployment.engine.outputs()["uiLoginKeys"].values()

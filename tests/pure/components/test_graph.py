@@ -68,7 +68,7 @@ def test_exactly_these_resources_are_registered(program: Program) -> None:
         SECRETS: 3,
         MACHINE: 1,
         MONITOR: 1,
-        KEY: 5,
+        KEY: 6,
         KEY_RING: 1,
         PUBLISHED: 1,
         IMAGE: 1,
@@ -280,7 +280,7 @@ def test_people_are_told_what_they_need(program: Program) -> None:
     exports = program.exports
     assert exports["serverUrl"] == "https://acme-prefect.fly.dev"
     assert exports["monthlyCostUsd"] == 1.94
-    assert exports["keyNames"] == ["admin", "github", "orchestrator", "verify"]
+    assert exports["keyNames"] == ["admin", "github", "orchestrator", "pulumi", "verify"]
     assert exports["machineIds"].keys() == {"ewr-1"}
     assert exports["uiLogin"].startswith("admin:pf_")
     assert "18 of 60 connections" in exports["databaseConnections"]

@@ -46,9 +46,9 @@ def test_the_server_gets_hashes_and_never_a_key(program: Program) -> None:
 
 
 def test_rotation_accepts_both_generations_and_hands_out_the_current_one() -> None:
-    """With current 2 and accepted [1, 2] the server knows eight keys and the consumers use the new ones."""
+    """With current 2 and accepted [1, 2] the server knows ten keys and the consumers use the new ones."""
     program = run_program(flat_config(keys={"current": 2, "accepted": [1, 2]}))
-    assert len(program.of(KEY)) == 8 + 1  # the signing secret
+    assert len(program.of(KEY)) == 10 + 1  # the signing secret
     ours = program.one(SECRETS, "acme-orchestrator").inputs["values"]
     assert ours["PREFECT_API_AUTH_STRING"].startswith("orchestrator.2:")
     assert "--key orchestrator.2 " in program.one(COMMAND, "acme-orchestrator-verify").inputs["create"]

@@ -43,11 +43,11 @@ def test_each_channel_and_each_thing_heard_is_a_resource(program: Program) -> No
 
 
 def test_nothing_of_it_is_there_where_nothing_is_stated() -> None:
-    """Neither component nor key."""
+    """No component; the stack's own key stays, with which is removed what was stated until now."""
     plain = run_program(flat_config())
     assert not plain.of(type_tokens.ALERTS)
     assert not plain.of(type_tokens.SERVER_OBJECTS)
-    assert plain.exports["keyNames"] == ["admin", "github", "orchestrator", "verify"]
+    assert plain.exports["keyNames"] == ["admin", "github", "orchestrator", "pulumi", "verify"]
 
 
 def test_key_and_address_are_secret_everywhere(program: Program) -> None:

@@ -45,7 +45,7 @@ def test_the_program_gives_it_no_public_address_and_github_nothing() -> None:
     machine = program.one("pulumi-python:dynamic/fly:Machine", "acme-prefect-ewr-1")
     assert not any(port.get("force_https") for port in machine.inputs["config"]["services"][0]["ports"])
     assert not [item for item in program.resources if item.kind.startswith("github:")]
-    assert program.exports["keyNames"] == ["admin", "orchestrator", "verify"]
+    assert program.exports["keyNames"] == ["admin", "orchestrator", "pulumi", "verify"]
     assert program.exports["uiUrl"] == "http://localhost:4200/"
     command = program.exports["proxyCommand"]
     assert any(step.startswith(command) for step in program.exports["nextSteps"])
