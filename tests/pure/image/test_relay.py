@@ -9,14 +9,16 @@ import subprocess
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect_server import exchange, relay
+from prefect_server import relay
 from prefect_server.exit_codes import ExitCode, VerbError
 from prefect_server.relay import BOUND, CONNECTIONS, Relay
+
+from tests.support.waiting import until
 
 SOURCE = Path(__file__).resolve().parents[3] / "docker" / "prefect"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
@@ -156,18 +158,21 @@ def test_what_cannot_be_opened() -> None:
     asyncio.run(talk())
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the verb as the image does, for two seconds without a question at most."""
-    environ = {"PREFECT_FLY_RELAY_HOST": "127.0.0.1", "PREFECT_FLY_RELAY_PORT": "9", "PREFECT_FLY_RELAY_IDLE": "2"}
+@contextmanager
+def program(tmp_path: Path, idle: float) -> Iterator[subprocess.Popen[str]]:
+    """Run the verb as the image does, for so many seconds without a question at most."""
+    address = {"PREFECT_FLY_RELAY_HOST": "127.0.0.1", "PREFECT_FLY_RELAY_PORT": "9"}
     with subprocess.Popen(
         # -S: no package can be imported.
         [sys.executable, "-S", "-c", "import os; from prefect_server.relay import relay; relay(os.environ)"],
         cwd=SOURCE,
-        env={**os.environ, **environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, **address, "PREFECT_FLY_RELAY_IDLE": str(idle), "TMPDIR": str(tmp_path)},
         text=True,
     ) as running:
-        yield running
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def ask(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
@@ -182,18 +187,23 @@ def ask(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_programs_of_the_standard_library(program: subprocess.Popen[str], tmp_path: Path) -> None:
-    """The command hands a message over, one that was cut is told as that, and without questions the relay ends."""
-    while not (tmp_path / exchange.SOCKET).exists():
-        assert program.poll() is None
-    ready = ask(tmp_path, '{"connection": 0}')
-    assert json.loads(ready.stdout) == {"ready": True}
-    assert "unreadable" in json.loads(ask(tmp_path, '{"connection": 1, "offs').stdout)
-    assert "Connect call failed" in json.loads(ask(tmp_path, json.dumps(message())).stdout)["refused"]
-    assert program.wait() == 0
+def test_two_programs_of_the_standard_library(tmp_path: Path) -> None:
+    """The command hands a message over, one that was cut is told as that, and so is that nobody answers."""
+    with program(tmp_path, idle=3600.0) as running:
+        # Until somebody listens it says that nobody does.
+        ready = until(lambda: ask(tmp_path, '{"connection": 0}').stdout or running.poll())
+        assert json.loads(str(ready)) == {"ready": True}
+        assert "unreadable" in json.loads(ask(tmp_path, '{"connection": 1, "offs').stdout)
+        assert "Connect call failed" in json.loads(ask(tmp_path, json.dumps(message())).stdout)["refused"]
     silent = ask(tmp_path, "{}")
     assert (silent.returncode, silent.stdout) == (1, "")
     assert "no relay answers here" in silent.stderr
+
+
+def test_without_questions_the_relay_ends(tmp_path: Path) -> None:
+    """By itself, and well: nobody is told of what a killed caller leaves."""
+    with program(tmp_path, idle=0.1) as running:
+        assert running.wait() == 0
 
 
 def test_it_does_not_guess_where_to() -> None:
