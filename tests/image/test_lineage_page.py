@@ -40,6 +40,14 @@ DRAWN = """
   });
 })()
 """
+# Whether nothing moves: the graph goes where it is sent, and makes room for a panel, in the frames after the answer.
+RESTING = f"""
+(async () => {{
+  const at = () => JSON.stringify({DRAWN.strip().rstrip(";")}.map(({{ x, y }}) => [x, y])), before = at();
+  for (let frame = 0; frame < 5; frame++) await new Promise(requestAnimationFrame);
+  return at() === before;
+}})()
+"""
 GREEN = "#16a34a"
 SCALE = "window.lineageView.camera.scale"
 
@@ -129,8 +137,7 @@ def test_lineage_leads_to_an_asset_and_into_the_ui(sample: Program) -> None:
         await page.type("#prefix", "postgres://captionacc/")
         await page.until(f"{NODES} === 3 && document.getElementById('count').innerText.startsWith('3 of ')")
         await page.until(f"{DRAWN}.every((node) => node.colour === '{GREEN}')")
-        clean = next(node for node in await page.run(DRAWN) if node["name"] == "Clean captions")
-        await page.click(clean["x"], clean["y"])
+        await page.click(*await place_of(page, "Clean captions"))
         await page.until(f"{HEADING} === 'Clean captions'")
         words = await page.run("document.getElementById('panel').innerText")
         for text in (CLEAN, "Lower case, without doubles.", "text team", CAPTIONS, WORDS, "doubles", "caption-sample"):
@@ -146,8 +153,15 @@ def test_lineage_leads_to_an_asset_and_into_the_ui(sample: Program) -> None:
     look(what)
 
 
+async def until_resting(page: Page) -> None:
+    """Return when the picture does not move."""
+    while not await page.run(RESTING):
+        pass
+
+
 async def place_of(page: Page, name: str) -> tuple[float, float]:
-    """Where an asset stands in the window."""
+    """Where an asset stands in the window, once nothing moves."""
+    await until_resting(page)
     node = next(node for node in await page.run(DRAWN) if node["name"] == name)
     return node["x"], node["y"]
 
