@@ -10,12 +10,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import requests
 
 from sandbox.postgres import PostgresServer
-from tests.image.conftest import KEYS
 from tests.support.migration import name_of
-from tests.support.prefect_server import Program, database_environment, hashed, running
+from tests.support.prefect_server import Program, running
+from tests.support.side_by_side import ask, server
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long]
@@ -30,15 +29,9 @@ STORES_LATE = {
 }
 
 
-def server(home: Path, url: str, machine: str, **more: str) -> Program:
-    environ = database_environment(url) | {"PREFECT_FLY_API_KEYS": hashed(KEYS), "FLY_MACHINE_ID": machine}
-    return Program(home, environ | more)
-
-
 def post(server: Program, path: str, content: object) -> Any:
     """What the server answers to a change."""
-    credential = {"Authorization": f"Bearer {KEYS['admin']}"}
-    reply = requests.post(f"{server.api_url}{path}", json=content, headers=credential, timeout=600)
+    reply = ask(server, "POST", path, content)
     reply.raise_for_status()
     return reply.json() if reply.content else None
 

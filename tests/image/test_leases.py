@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from sandbox.postgres import PostgresServer
-from tests.image.conftest import KEYS
 from tests.support.migration import name_of
-from tests.support.prefect_server import Program, database_environment, hashed, running
+from tests.support.prefect_server import Program, running
+from tests.support.side_by_side import ask, server
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long]
@@ -22,16 +22,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.long]
 TAG = "warehouse"
 LIMIT = f"tag:{TAG}"
 LASTS = 3600.0
-
-
-def server(home: Path, url: str, machine: str) -> Program:
-    environ = database_environment(url) | {"PREFECT_FLY_API_KEYS": hashed(KEYS), "FLY_MACHINE_ID": machine}
-    return Program(home, environ | {"PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "0.5"})
-
-
-def ask(server: Program, method: str, path: str, content: object = None) -> requests.Response:
-    credential = {"Authorization": f"Bearer {KEYS['admin']}"}
-    return requests.request(method, f"{server.api_url}{path}", json=content, headers=credential, timeout=600)
+LOOKS_OFTEN = {"PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "0.5"}
 
 
 def make_limit(server: Program, slots: int) -> None:
@@ -59,7 +50,10 @@ def active(server: Program) -> int:
 def test_a_lease_outlives_an_update_and_a_crash(migrated_database: Callable[[], str], tmp_path: Path) -> None:
     """Taken from one server it is renewed and given back at another, beside it, after it and after a crash."""
     url, run = migrated_database(), str(uuid4())
-    with running(server(tmp_path, url, "old")) as old, running(server(tmp_path, url, "new")) as new:
+    with (
+        running(server(tmp_path, url, "old", **LOOKS_OFTEN)) as old,
+        running(server(tmp_path, url, "new", **LOOKS_OFTEN)) as new,
+    ):
         make_limit(old, 1)
         lease = take(old, run).json()["lease_id"]
         assert renew(new, lease) == 204
@@ -82,10 +76,10 @@ def test_a_slot_whose_holder_is_gone_is_free_again(
 ) -> None:
     """Nobody renews any more: the slot comes back at whichever server then runs, and no other slot does."""
     url = migrated_database()
-    with running(server(tmp_path, url, "old")) as old:
+    with running(server(tmp_path, url, "old", **LOOKS_OFTEN)) as old:
         make_limit(old, 2)
         gone, kept = (take(old).json()["lease_id"] for _ in range(2))
-    with running(server(tmp_path, url, "new")) as new:
+    with running(server(tmp_path, url, "new", **LOOKS_OFTEN)) as new:
         assert active(new) == 2
         expired = f"UPDATE prefect_fly.lease SET expires_at = now() - interval '1 second' WHERE id = '{gone}'"  # noqa: S608 - an id
         postgres.execute(expired, name_of(url))
@@ -102,7 +96,7 @@ def test_without_limits_no_connection_stands_beside_the_pool(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'prefect-fly' AND datname = current_database()"
     )
     looked = "SELECT sum(seq_scan + idx_scan) FROM pg_stat_user_tables WHERE relname = 'lease'"
-    with running(server(tmp_path, url, "only")):
+    with running(server(tmp_path, url, "only", **LOOKS_OFTEN)):
         until(lambda: int(postgres.execute(looked, name_of(url)) or 0) > 2)
         assert postgres.execute(sessions, name_of(url)) == "0"
 
@@ -112,7 +106,7 @@ def test_a_lost_connection_to_the_leases_is_opened_again(
 ) -> None:
     """The database closed it, as when it was started again; a request does not notice."""
     url = migrated_database()
-    with running(server(tmp_path, url, "only")) as only:
+    with running(server(tmp_path, url, "only", **LOOKS_OFTEN)) as only:
         make_limit(only, 1)
         lease = take(only).json()["lease_id"]
         ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'prefect-fly'"

@@ -19,7 +19,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg  # type: ignore[import-not-found,import-untyped,unused-ignore]
-import sqlalchemy as sa  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.concurrency.lease_storage import (  # type: ignore[import-not-found,unused-ignore]
     ConcurrencyLeaseHolder,
     ConcurrencyLimitLeaseMetadata,
@@ -27,12 +26,12 @@ from prefect.server.concurrency.lease_storage import (  # type: ignore[import-no
 from prefect.server.concurrency.lease_storage import (
     ConcurrencyLeaseStorage as PrefectLeaseStorage,
 )
-from prefect.server.database import provide_database_interface  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.utilities.leasing import ResourceLease  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server.database import connection
 from prefect_server.exit_codes import VerbError
 from prefect_server.own_tables import in_own_schema
+from prefect_server.prefect_lineage import borrow
 from prefect_server.settings import ServerSettings
 
 IDLE_SECONDS = 30.0
@@ -50,7 +49,7 @@ _READ = "SELECT * FROM {own}.lease WHERE id = $1"
 _RENEW = "UPDATE {own}.lease SET expires_at = $2 WHERE id = $1 RETURNING id"
 _REVOKE = "DELETE FROM {own}.lease WHERE id = $1"
 _ACTIVE = "SELECT id FROM {own}.lease WHERE expires_at > $1 ORDER BY expires_at, id LIMIT $2 OFFSET $3"
-_EXPIRED = "SELECT id FROM {own}.lease WHERE expires_at < :now ORDER BY expires_at LIMIT :limit"
+_EXPIRED = "SELECT id FROM {own}.lease WHERE expires_at < $1 ORDER BY expires_at LIMIT $2"
 _HOLDERS = """
 SELECT id, holder_type, holder FROM {own}.lease
 WHERE $1 = ANY (resources) AND expires_at > $2 AND holder IS NOT NULL ORDER BY created_at
@@ -165,10 +164,8 @@ class ConcurrencyLeaseStorage(PrefectLeaseStorage):  # type: ignore[misc,unused-
 
     async def read_expired_lease_ids(self, limit: int = 100) -> list[UUID]:
         """Return leases that have expired, oldest first."""
-        engine = await provide_database_interface().database_config.engine()
-        async with engine.connect() as connection:
-            found = await connection.execute(sa.text(LINE.named(_EXPIRED)), {"now": datetime.now(UTC), "limit": limit})
-            return list(found.scalars())
+        async with borrow() as lent:
+            return [row["id"] for row in await lent.fetch(LINE.named(_EXPIRED), datetime.now(UTC), limit)]
 
     async def list_holders_for_limit(self, limit_id: UUID) -> list[tuple[UUID, ConcurrencyLeaseHolder]]:
         """Return who holds slots of a limit, with their leases, oldest first."""

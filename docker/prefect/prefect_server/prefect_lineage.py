@@ -1,4 +1,4 @@
-"""Lends connections of Prefect's own pool to the lineage. Importing this imports Prefect."""
+"""Lends connections of Prefect's own pool to the lineage and the leases. Importing this imports Prefect."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class World:
         self.asked, self.silent, self.broken = 0, False, False
         self.duty, self.clock = StubDuty(held_for), FakeClock()
         self.recent = Recent(clock=self.clock.time)
-        self.react = Repeats(self.duty, self._noted, self.recent, clock=self.clock.time).once(self._work)  # type: ignore[arg-type]
+        self.react = Repeats(self.duty, self._noted, self.recent, clock=self.clock.time).once(self._work)  # type: ignore[arg-type]  # a duty that a test hands out
 
     async def _noted(self, event: UUID) -> bool:
         self.asked += 1
