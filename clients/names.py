@@ -23,6 +23,9 @@ API_KEYS_SECRET = "PREFECT_FLY_API_KEYS"  # noqa: S105
 KEYS_GENERATION_SECRET = "PREFECT_FLY_KEYS_GENERATION"  # noqa: S105
 KEYS_SIGNING_SECRET = "PREFECT_FLY_KEYS_SIGNING"  # noqa: S105
 
+IMAGE_PYTHON = "/opt/prefect-server/bin/python"
+"""What runs a module of the image in one of its machines."""
+
 RETIRED_NAMES = (
     "PREFECT_API_DATABASE_CONNECTION_URL",
     "PREFECT_API_DATABASE_PASSWORD",

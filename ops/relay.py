@@ -12,10 +12,11 @@ from typing import Any
 from clients.fly import FlyClient
 from clients.fly.errors import FlyError, FlyForbiddenError, FlyUnauthorizedError
 from clients.fly.model import Machine
+from clients.names import IMAGE_PYTHON
 from clients.redaction import one_line, redacted
 from ops.errors import OpsError
 
-EXCHANGE = ("/opt/prefect-server/bin/python", "-m", "prefect_server.exchange")
+EXCHANGE = (IMAGE_PYTHON, "-m", "prefect_server.exchange")
 """What brings a message to the relay, on its standard input, and the answer back."""
 
 _SECONDS = 40

@@ -22,9 +22,10 @@ from clients.fly.errors import (
 )
 from clients.fly.machines import Execution
 from clients.fly.operations.unknown_machines import serves
+from clients.names import IMAGE_PYTHON
 from clients.silence import NoAnswerError
 
-PROBE = ("/opt/prefect-server/bin/python", "-m", "prefect_server.probe")
+PROBE = (IMAGE_PYTHON, "-m", "prefect_server.probe")
 _SECONDS = 30
 _PASSING = (FlyConflictError, FlyNotFoundError, FlyRefusedError, FlyTransientError, FlyUnreachableError)
 
