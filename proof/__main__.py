@@ -1,4 +1,4 @@
-"""`python -m proof`: the fault sweep, with progress, over several workers, resumed where it was ended.
+"""`python -m proof`: the fault sweep, with progress, over several processes, resumed where it was ended.
 
 Exit code 0: every case held; 1: some did not; the results file has a JSON line a case.
 """
@@ -10,11 +10,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from proof.operations import OPERATIONS
-from proof.sweep import Case, Clean, Outcome, cases, chosen, clean_run, run_case, shard
+from proof.sweep import Case, Clean, Outcome, cases, chosen, clean_run, shard
+from proof.workers import processes, submit
 from proof.worlds import kept_worlds
 
 
@@ -27,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = {line["name"] for line in _lines(flags.results)}
         left = [case for case in wanted if case.name not in done]
         print(f"{len(wanted)} cases, {len(wanted) - len(left)} done before", flush=True)
-        with ThreadPoolExecutor(max_workers=flags.jobs) as pool:
-            running = [pool.submit(run_case, case, clean[case.operation], worlds) for case in left]
+        with processes(flags.jobs) as workers:
+            running = [submit(workers, case, clean[case.operation], worlds.folder) for case in left]
             for number, future in enumerate(as_completed(running), 1):
                 outcome = future.result()
                 _keep(flags.results, outcome)

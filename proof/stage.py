@@ -177,6 +177,6 @@ class Stage:
 def stage(folder: Path) -> Iterator[Stage]:
     """Make a world below `folder` with a stack that is configured and not deployed."""
     with stub_world(folder / "sandbox") as sandbox:
-        made = Stage(sandbox, Engine(folder / "stack", sandbox.env()))
+        made = Stage(sandbox, Engine(folder / "stack", sandbox.env(), inline=True))
         made.configure()
         yield made

@@ -122,8 +122,11 @@ def run_case(case: Case, clean: Clean, worlds: Worlds) -> Outcome:
         faults = made.sandbox.faults(case.route.service)
         settings = FAULTS.get(case.fault, HELD)
         fault = faults.add(case.route.method, case.route.pattern, skip=case.after, **settings)
-        with made.watched(), crashing(made, fault, crash := CRASHES.get(case.fault)):
+        crash = CRASHES.get(case.fault)
+        with made.watched(), crashing(made, fault, crash):
+            made.engine.inline = crash is None  # what a crash leaves of a program's process belongs to the case
             survived = made.survives(lambda: operation.act(made), mute=crash is not None)
+            made.engine.inline = True
             faults.clear()
             if case.fault == "^C" and fault.hits and _ANNOUNCED not in made.engine.text():
                 made.said.append("nobody was told that the first ^C waits for the running calls")

@@ -116,12 +116,13 @@ class Engine:
         secrets = {"secrets_providers": {"type": "passphrase", "state": {"salt": salt}}}
         file = self.folder / "older-state.json"
         file.write_text(json.dumps({**state, "deployment": {**state["deployment"], **secrets}}), encoding="utf-8")
-        argv = [str(toolchain.ensure()), "stack", "import", "--file", str(file), "--stack", STACK]
-        subprocess.run(argv, cwd=self.folder, env={**os.environ, **self.variables}, check=True, timeout=600)
+        self._command("stack", "import", "--file", str(file), "--stack", STACK)
 
     def outputs(self) -> dict[str, Any]:
         """Outputs, secrets in clear."""
-        return {key: output.value for key, output in automation.Stack.outputs(self._stack).items()}
+        argv = ["stack", "output", "--json", "--show-secrets", "--stack", STACK]
+        found: dict[str, Any] = json.loads(self._command(*argv).stdout)
+        return found
 
     def state(self) -> str:
         """The state file as it lies on disk."""
@@ -139,6 +140,14 @@ class Engine:
     def remove(self) -> None:
         """Forget the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one that Pulumi's automation lacks, or makes two of."""
+        argv = [str(toolchain.ensure()), *arguments]
+        environment = {**os.environ, **self.variables}
+        return subprocess.run(
+            argv, cwd=self.folder, env=environment, check=True, timeout=600, stdout=subprocess.PIPE, text=True
+        )
 
     def _run(self, operation: Callable[..., Any], inline: bool | None, options: dict[str, Any]) -> dict[str, int]:
         changes: dict[automation.OpType, int] = {}
