@@ -134,7 +134,7 @@ def run_case(case: Case, clean: Clean, worlds: Worlds) -> Outcome:
                 made.engine.cancel()
             refreshed = case.disbelieved and operation.leaves
             again = partial(made.engine.up, refresh=True) if refreshed else partial(operation.act, made)
-            # Interrupted, the engine may end with exit code 0 before everything is done.
+            # Interrupted, a destroy may end with exit code 0 before everything is done (docs/proof.md).
             interrupted = case.fault == "^C" and fault.hits > 0
             if (interrupted or not survived) and not made.survives(again):
                 made.said.append(f"the run without the fault failed: {_last_error(made)}")

@@ -33,6 +33,12 @@ def run(world: World) -> None:
                 f"could not roll the demo back: pulumi ended with exit code {code}, the lines above say why. The "
                 'server is still there; fix it and run "make demo-rollback" again, it goes on from there.'
             )
+    # Interrupted by a ^C while it deletes, the engine ends with exit code 0 all the same.
+    if held := stack.held():
+        raise DemoError(
+            f"could not roll the demo back: pulumi ended before its end, the stack still holds {len(held)} resources. "
+            'Run "make demo-rollback" again, it goes on from there.'
+        )
     heading("3/3 What was changed, in order, and what is left")
     for line in _changes(world.journal()[seen:]):
         print(f"  {line}")
@@ -46,7 +52,7 @@ def run(world: World) -> None:
 
 def _destroy(stack: Stack) -> int:
     """Refresh and destroy; without Docker the image, which only its plugin can read, is left out of the refresh."""
-    if docker_engine.answering_host() or not stack.holds("docker:index/image:Image"):
+    if docker_engine.answering_host() or "docker:index/image:Image" not in stack.held():
         return stack.show(["destroy", "--refresh", "--yes", "--skip-preview"])
     print("   No Docker engine answers: the image is not refreshed.")
     without_image = ["refresh", "--yes", "--skip-preview", "--exclude", "**docker:index/image:Image**"]

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,15 @@ class Stack:
         return done.stdout
 
     def show(self, arguments: Sequence[str]) -> int:
-        """Run `pulumi` with its output shown as it comes; return its exit code."""
+        """Run `pulumi` with its output shown as it comes; return its exit code.
+
+        A terminal's ^C reaches `pulumi` as well, which says so and lets the running calls end: it is waited for.
+        """
         argv = ["pulumi", *arguments, "--non-interactive"]
-        return subprocess.run(argv, cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL, check=False).returncode
+        with subprocess.Popen(argv, cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL) as engine:
+            while True:
+                with suppress(KeyboardInterrupt):
+                    return engine.wait()
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear: the demo shows how to log in."""
@@ -101,10 +108,10 @@ class Stack:
         changes: dict[str, int] = history[0].get("resourceChanges") or {}
         return {kind: count for kind, count in changes.items() if kind != "same" and count}
 
-    def holds(self, kind: str) -> bool:
-        """Tell whether the state holds a resource of that type."""
+    def held(self) -> list[str]:
+        """Return the types of the resources that the state holds."""
         latest = json.loads(_state_file(self.home).read_text(encoding="utf-8"))["checkpoint"]["latest"] or {}
-        return any(item["type"] == kind for item in latest.get("resources") or [])
+        return [item["type"] for item in latest.get("resources") or []]
 
     def exists(self) -> bool:
         """Tell whether the stack was ever made."""

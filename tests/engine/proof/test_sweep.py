@@ -85,6 +85,19 @@ def test_a_deletion_that_githubs_provider_does_not_believe_goes_on_with_a_refres
 
 
 @pytest.mark.long
+def test_an_interrupted_destroy_says_that_it_is_done_and_goes_on(
+    worlds: Worlds, clean_of: Callable[[str], Clean]
+) -> None:
+    """The engine exits with 0 after a ^C in a deletion (docs/state.md says so to people); run again it ends well."""
+    clean = clean_of("destroy")
+    route = Route("fly", "DELETE", f"/v1/apps/{captionacc.SERVER}/machines/{{id}}")
+    (case,) = [case for case in cases("destroy", clean) if (case.route, case.fault) == (route, "^C")]
+    outcome = run_case(case, clean, worlds)
+    assert (outcome.hits, outcome.survived) == (1, True)
+    assert not outcome.violations, outcome
+
+
+@pytest.mark.long
 def test_a_world_that_ends_otherwise_is_a_violation(worlds: Worlds, clean_of: Callable[[str], Clean]) -> None:
     """The control of the comparison: a clean run that knew another end."""
     clean = clean_of("up")
