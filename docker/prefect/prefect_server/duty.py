@@ -14,9 +14,9 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
-from uuid import UUID
 
 from prefect_server.asgi import App, Message, Receive, Scope, Send
 
@@ -33,22 +33,47 @@ class CouldNotAskError(Exception):
     """The database did not answer; the text names the kind of error and nothing else."""
 
 
-class Lease(Protocol):
-    """The lease in the database."""
+@dataclass(frozen=True)
+class Look:
+    """What a look at the database showed.
 
-    async def take(self, holder: str, seconds: float) -> bool:
-        """Take or renew it; tell whether it is ours now.
+    Attributes:
+        ours: the lease is this server's.
+        beside: another server is there.
+        lately: another server is there, or was in the last two minutes.
+    """
+
+    ours: bool
+    beside: bool = False
+    lately: bool = False
+
+
+class Lease(Protocol):
+    """The lease in the database, and who is there."""
+
+    async def take(self, holder: str, seconds: float) -> Look:
+        """Take or renew it, and say that this server is there for as long.
 
         Raises:
             CouldNotAskError: the database did not answer.
         """
 
-    async def give_back(self, holder: str, worked_on: Sequence[UUID]) -> None:
-        """End it if it is ours.
+    async def give_back(self, holder: str) -> None:
+        """End it if it is ours, and say that this server is not there any more.
 
-        Args:
-            holder: this server.
-            worked_on: events that the next one is to leave alone when they come again.
+        Raises:
+            CouldNotAskError: the database did not answer.
+        """
+
+
+class Work(Protocol):
+    """What this server works on and another one must not work on as well."""
+
+    async def looked(self, look: Look, asked: float) -> None:
+        """Take in what a look showed that was begun when the clock showed `asked`."""
+
+    async def end(self) -> None:
+        """Tell the others how far this server has come.
 
         Raises:
             CouldNotAskError: the database did not answer.
@@ -61,20 +86,13 @@ class Duty:
     Args:
         lease: in the database.
         holder: who this server is. A machine that starts again is who it was, and need not wait for its own lease.
-        worked_on: tells, at this server's end, which events the next one is to leave alone.
+        work: is told who else is there, and has the last word.
         clock: seconds that never go back.
     """
 
-    def __init__(
-        self,
-        lease: Lease,
-        holder: str,
-        worked_on: Callable[[], Sequence[UUID]] = tuple,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._lease, self._holder, self._worked_on, self._clock = lease, holder, worked_on, clock
-        self._until = self._since = float("-inf")
+    def __init__(self, lease: Lease, holder: str, work: Work, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lease, self._holder, self._work, self._clock = lease, holder, work, clock
+        self._until = float("-inf")
         self._at_work = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -83,10 +101,6 @@ class Duty:
     def held(self) -> bool:
         """Tell whether this server is on duty; false once the lease may have run out, whatever the database says."""
         return self._clock() < self._until
-
-    def held_for(self) -> float:
-        """Return for how many seconds this server has been on duty, 0 when it is not."""
-        return self._clock() - self._since if self.held else 0.0
 
     def around(self, app: App) -> App:
         """Return the application, with the lease taken (if it is free) before it starts and given back when it ended.
@@ -140,25 +154,25 @@ class Duty:
         asked, before = self._clock(), self.held
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                ours = await self._lease.take(self._holder, LASTS_SECONDS)
+                look = await self._lease.take(self._holder, LASTS_SECONDS)
         except (CouldNotAskError, TimeoutError) as error:
             if before:
                 logger.warning("could not renew the duty of the periodic services: %s", str(error) or "no answer")
             return
-        self._until = asked + LASTS_SECONDS if ours else float("-inf")
-        if ours != before:
-            self._since = asked
-            logger.info("the periodic services run %s", "here" if ours else "at another server")
+        self._until = asked + LASTS_SECONDS if look.ours else float("-inf")
+        if look.ours != before:
+            logger.info("the periodic services run %s", "here" if look.ours else "at another server")
+        await self._work.looked(look, asked)
 
     async def _end(self, keeper: asyncio.Task[None]) -> None:
         """Let what is under way finish, then let the next server begin."""
         keeper.cancel()
         await asyncio.wait([keeper])
-        if not self.held:
-            return
-        self._until = float("-inf")
+        held, self._until = self.held, float("-inf")
         with contextlib.suppress(CouldNotAskError, TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._idle.wait()
-                await self._lease.give_back(self._holder, self._worked_on())
-                logger.info("the periodic services no longer run here")
+                await self._work.end()
+                await self._lease.give_back(self._holder)
+                if held:
+                    logger.info("the periodic services no longer run here")

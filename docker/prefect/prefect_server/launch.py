@@ -25,7 +25,7 @@ from prefect_server.key_follower import KeyFollower
 from prefect_server.keys import KeyRing
 from prefect_server.lineage.routes import Lineage
 from prefect_server.observing import Observer
-from prefect_server.repeats import Recent, Repeats
+from prefect_server.repeats import Repeats
 from prefect_server.self_check import check_gate, check_inner
 from prefect_server.settings import ServerSettings, SettingsError
 from prefect_server.signed_ring import Signer
@@ -205,11 +205,12 @@ def make_duty(settings: ServerSettings, environ: Mapping[str, str]) -> Duty | No
         return None
     from prefect_server import prefect_app, prefect_duty  # noqa: PLC0415 - Prefect reads its settings at import
 
-    lease, recent = prefect_duty.DatabaseLease(settings.schema), Recent()
-    duty = Duty(lease, environ.get("FLY_MACHINE_ID") or secrets.token_hex(8), recent.events)
+    repeats = Repeats(prefect_duty.DatabaseClaims(settings.schema))
+    holder = environ.get("FLY_MACHINE_ID") or secrets.token_hex(8)
+    duty = Duty(prefect_duty.DatabaseLease(settings.schema), holder, repeats)
     try:
         prefect_app.guard_periodic_services(duty.only_on_duty)
-        prefect_app.guard_reactions(Repeats(duty, prefect_duty.WorkedOn(settings.schema).holds, recent).once)
+        prefect_app.guard_reactions(repeats.once)
     except SelfCheckError as error:
         raise VerbError(ExitCode.OTHER, f"could not start the services: {error}") from error
     return duty

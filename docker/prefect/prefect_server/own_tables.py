@@ -34,7 +34,6 @@ STEPS: Mapping[str, str] = {
     "api_keys": "CREATE TABLE {own}.api_keys (signer text PRIMARY KEY, generation bigint NOT NULL, ring text NOT NULL, "
     "mac text NOT NULL, written_at timestamptz NOT NULL DEFAULT now())",
     "lineage_without_checks": lineage_tables.STEP_WITHOUT_CHECKS,
-    # Events that a server which ended had worked on a moment before.
     # Slots of concurrency limits that runs hold; without Redis.
     "lease": """
         CREATE TABLE {own}.lease (
@@ -48,7 +47,12 @@ STEPS: Mapping[str, str] = {
         );
         CREATE INDEX lease_expires_at ON {own}.lease (expires_at)
     """,
+    # Events that a server works on or has worked on a moment before, while another one is there or was lately.
     "worked_on": "CREATE TABLE {own}.worked_on (event uuid PRIMARY KEY, until timestamptz NOT NULL)",
+    "claims": """
+        ALTER TABLE {own}.worked_on ADD COLUMN done boolean NOT NULL DEFAULT true;
+        CREATE TABLE {own}.server (id text PRIMARY KEY, until timestamptz NOT NULL)
+    """,
 }
 """Name to SQL, in the order in which they are run. `{own}` stands for our schema, `{prefect}` for Prefect's."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from prefect_server import duty, ending  # type: ignore[attr-defined,unused-ignore]
 from prefect_server.asgi import Message, Receive, Scope, Send
-from prefect_server.duty import LASTS_SECONDS, CouldNotAskError, Duty
+from prefect_server.duty import LASTS_SECONDS, CouldNotAskError, Duty, Look
 
 from tests.support.scripted_http import FakeClock
 
@@ -20,21 +19,42 @@ class SharedLease:
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock, self.holder, self.until, self.silent = clock, "", 0.0, False
-        self.worked_on: Sequence[UUID] | None = None
+        self.there: set[str] = set()
 
-    async def take(self, holder: str, seconds: float) -> bool:
+    async def take(self, holder: str, seconds: float) -> Look:
         """Take it where it is free, one's own or over."""
         if self.silent:
             raise CouldNotAskError("TimeoutError")
         if self.holder in {"", holder} or self.until < self.clock.time():
             self.holder, self.until = holder, self.clock.time() + seconds
-        return self.holder == holder
+        self.there.add(holder)
+        return Look(ours=self.holder == holder, beside=len(self.there) > 1)
 
-    async def give_back(self, holder: str, worked_on: Sequence[UUID]) -> None:
+    async def give_back(self, holder: str) -> None:
         """End it."""
-        self.worked_on = worked_on
+        self.there.discard(holder)
         if self.holder == holder:
             self.holder = ""
+
+
+class StubWork:
+    """What a server works on: keeps what it was told, and whether its lease was still there at its end."""
+
+    def __init__(self, lease: SharedLease) -> None:
+        self.lease, self.looks = lease, list[Look]()
+        self.ended_with: str | None = None
+
+    async def looked(self, look: Look, _asked: float) -> None:
+        """Keep one."""
+        self.looks.append(look)
+
+    async def end(self) -> None:
+        """Keep who has the lease."""
+        self.ended_with = self.lease.holder
+
+
+def duty_of(lease: SharedLease, holder: str, work: StubWork | None = None) -> Duty:
+    return Duty(lease, holder, work or StubWork(lease), clock=lease.clock.time)
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +118,7 @@ def test_one_at_a_time_and_the_next_when_the_first_has_ended() -> None:
 
     async def test(clock: FakeClock) -> None:
         lease = SharedLease(clock)
-        old, new = (Duty(lease, name, clock=clock.time) for name in ("old", "new"))
+        old, new = (duty_of(lease, name) for name in ("old", "new"))
         first, second = Life(old.around), Life(new.around)
         await first.began()
         await second.began()
@@ -112,17 +132,35 @@ def test_one_at_a_time_and_the_next_when_the_first_has_ended() -> None:
     on_clock(test)
 
 
-def test_the_next_server_learns_what_this_one_worked_on() -> None:
-    """What it has worked on until its very end is noted with the lease that it gives back."""
+def test_every_server_says_how_far_it_came_before_it_gives_anything_back() -> None:
+    """Also one that was never on duty: what it worked on must not be done again by the one that stays."""
 
     async def test(clock: FakeClock) -> None:
         lease = SharedLease(clock)
-        events: list[UUID] = []
-        life = Life(Duty(lease, "mine", lambda: events, clock=clock.time).around)
+        works = [StubWork(lease), StubWork(lease)]
+        first, second = (Life(duty_of(lease, name, work).around) for name, work in zip("ab", works, strict=True))
+        await first.began()
+        await second.began()
+        await second.end()
+        await first.end()
+        assert [work.ended_with for work in works] == ["a", "a"]
+        assert (lease.holder, lease.there) == ("", set())
+
+    on_clock(test)
+
+
+def test_a_server_learns_of_another_one_with_the_lease() -> None:
+    """The one on duty asks nothing more for it than for its lease."""
+
+    async def test(clock: FakeClock) -> None:
+        lease = SharedLease(clock)
+        work = StubWork(lease)
+        life = Life(duty_of(lease, "old", work).around)
         await life.began()
-        events.append(uuid4())
+        assert not work.looks[0].beside
+        await lease.take("new", LASTS_SECONDS)
+        await become(lambda: work.looks[-1].beside)
         await life.end()
-        assert lease.worked_on == events
 
     on_clock(test)
 
@@ -133,13 +171,13 @@ def test_a_server_that_vanished_is_succeeded_when_its_lease_is_over() -> None:
     async def test(clock: FakeClock) -> None:
         lease = SharedLease(clock)
         await lease.take("gone", LASTS_SECONDS)
-        again = Duty(lease, "gone", clock=clock.time)
+        again = duty_of(lease, "gone")
         life = Life(again.around)
         await life.began()
         assert again.held
         await life.end()
         await lease.take("gone", LASTS_SECONDS)
-        new = Duty(lease, "new", clock=clock.time)
+        new = duty_of(lease, "new")
         life = Life(new.around)
         await life.began()
         assert not new.held
@@ -155,7 +193,7 @@ def test_whoever_cannot_renew_stops_by_itself() -> None:
 
     async def test(clock: FakeClock) -> None:
         lease, ran = SharedLease(clock), []
-        mine = Duty(lease, "mine", clock=clock.time)
+        mine = duty_of(lease, "mine")
 
         async def periodic(what: str) -> None:
             ran.append(what)

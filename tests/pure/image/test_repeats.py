@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import pytest
 from prefect_server import repeats
-from prefect_server.duty import CouldNotAskError
-from prefect_server.repeats import KEPT_SECONDS, MOST_KEPT, NEW_FOR_SECONDS, PATIENCE_SECONDS, Recent, Repeats
+from prefect_server.duty import CouldNotAskError, Look
+from prefect_server.repeats import (
+    ALONE_SECONDS,
+    CLAIMED_SECONDS,
+    KEPT_SECONDS,
+    MOST_KEPT,
+    NEW_FOR_SECONDS,
+    Claim,
+    Recent,
+    Repeats,
+)
 
 from tests.support.scripted_http import FakeClock
+
+ALONE, BESIDE, AFTER = Look(ours=True), Look(ours=True, beside=True, lately=True), Look(ours=True, lately=True)
 
 
 @dataclass(frozen=True)
@@ -21,42 +33,59 @@ class Event:
     id: UUID = field(default_factory=uuid4)
 
 
-class StubDuty:
-    """A duty that a test hands out."""
+class SharedClaims:
+    """The table as the database holds it."""
 
-    def __init__(self, held_for: float) -> None:
-        self.seconds = held_for
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock, self.rows, self.asked, self.silent = clock, dict[UUID, tuple[float, bool]](), 0, False
 
-    @property
-    def held(self) -> bool:
-        """Tell whether it is held."""
-        return self.seconds > 0
-
-    def held_for(self) -> float:
-        """Return for how long."""
-        return self.seconds
-
-
-class World:
-    """What other servers noted, and what was worked on."""
-
-    def __init__(self, held_for: float) -> None:
-        self.noted: set[UUID] = set()
-        self.worked_on: list[UUID] = []
-        self.asked, self.silent, self.broken = 0, False, False
-        self.duty, self.clock = StubDuty(held_for), FakeClock()
-        self.recent = Recent(clock=self.clock.time)
-        self.react = Repeats(self.duty, self._noted, self.recent, clock=self.clock.time).once(self._work)  # type: ignore[arg-type]  # a duty that a test hands out
-
-    async def _noted(self, event: UUID) -> bool:
+    def _ask(self) -> float:
         self.asked += 1
         if self.silent:
             raise CouldNotAskError("OSError")
-        return event in self.noted
+        return self.clock.time()
+
+    async def claim(self, event: UUID) -> Claim:
+        """Claim one where nobody has, or the claim is over."""
+        now = self._ask()
+        until, done = self.rows.get(event, (now, False))
+        if until <= now:
+            self.rows[event] = now + CLAIMED_SECONDS, False
+            return Claim.OURS
+        return Claim.DONE if done else Claim.TAKEN
+
+    async def done(self, events: Sequence[UUID]) -> None:
+        """Note them; nothing is asked for none."""
+        now = self._ask() if events else 0.0
+        self.rows |= dict.fromkeys(events, (now + NEW_FOR_SECONDS, True))
+
+    async def give_up(self, events: Sequence[UUID]) -> None:
+        """Forget them."""
+        if events:
+            self._ask()
+        for event in events:
+            del self.rows[event]
+
+
+class Server:
+    """One of several, and what it worked on."""
+
+    def __init__(self, claims: SharedClaims) -> None:
+        self.clock, self.worked_on = claims.clock, list[UUID]()
+        self.repeats = Repeats(claims, clock=claims.clock.time)
+        self.react = self.repeats.once(self._work)
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.broken = False
+
+    async def looks(self, look: Look) -> None:
+        """Look at the database."""
+        await self.repeats.looked(look, self.clock.time())
 
     async def _work(self, event: Event, _depth: int = 0) -> None:
         if self.broken:
             raise RuntimeError("the database went away")
+        await self.may_end.wait()
         self.worked_on.append(event.id)
 
 
@@ -66,88 +95,194 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repeats, "LOOK_SECONDS", 0.0)
 
 
-def test_an_event_that_another_server_worked_on_is_left_alone() -> None:
-    """Every other one is worked on."""
+def in_a_world(test: Callable[[SharedClaims], Awaitable[None]]) -> None:
+    async def run() -> None:
+        await test(SharedClaims(FakeClock()))
 
-    async def test() -> None:
-        world, theirs, new = World(held_for=1.0), Event(), Event()
-        world.noted.add(theirs.id)
-        for event in (theirs, new):
-            await world.react(event)
-        assert world.worked_on == [new.id]
-
-    asyncio.run(test())
+    asyncio.run(run())
 
 
-def test_an_event_waits_for_the_old_server_to_end() -> None:
-    """Only then does it say what it worked on."""
-
-    async def test() -> None:
-        world, late = World(held_for=0.0), Event()
-        reacting = asyncio.ensure_future(world.react(late))
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert not world.asked
-        world.noted.add(late.id)
-        world.duty.seconds = 0.1
-        await reacting
-        assert world.worked_on == []
-
-    asyncio.run(test())
-
-
-def test_nobody_waits_for_ever_for_a_server_that_stays() -> None:
-    """An interrupted update may leave two: after the first wait's time, events are worked on at once."""
-
-    async def test() -> None:
-        world, first, second = World(held_for=0.0), Event(), Event()
-        reacting = asyncio.ensure_future(world.react(first))
+async def others_run() -> None:
+    for _ in range(20):
         await asyncio.sleep(0)
-        world.clock.sleep(PATIENCE_SECONDS + 1)
-        await reacting
-        await world.react(second)
-        assert world.worked_on == [first.id, second.id]
 
-    asyncio.run(test())
+
+async def side_by_side(claims: SharedClaims) -> tuple[Server, Server]:
+    """An old server that was alone, and a new one of which it knows."""
+    old, new = Server(claims), Server(claims)
+    await old.looks(ALONE)
+    await new.looks(BESIDE)
+    await old.looks(BESIDE)
+    claims.clock.sleep(ALONE_SECONDS)
+    await new.looks(BESIDE)
+    return old, new
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_an_event_that_comes_again_to_the_other_server_is_left_alone(*, back: bool) -> None:
+    """Whether the old server ends (an update) or the new one does (a failed update), while both are there."""
+
+    async def test(claims: SharedClaims) -> None:
+        first, second = await side_by_side(claims)
+        if back:
+            first, second = second, first
+        event, new = Event(), Event()
+        await first.react(event)
+        for each in (event, new):
+            await second.react(each)
+        assert (first.worked_on, second.worked_on) == ([event.id], [new.id])
+
+    in_a_world(test)
+
+
+def test_what_a_server_did_while_it_was_alone_is_known_to_a_new_one() -> None:
+    """It says so when it comes to know of the other one, also of what is under way, and not again with each look."""
+
+    async def test(claims: SharedClaims) -> None:
+        old, new, done, under_way = Server(claims), Server(claims), Event(), Event()
+        await old.looks(ALONE)
+        await old.react(done)
+        old.may_end.clear()
+        working = asyncio.ensure_future(old.react(under_way))
+        await others_run()
+        assert not claims.asked
+        await new.looks(BESIDE)
+        await old.looks(BESIDE)
+        asked = claims.asked
+        await old.looks(BESIDE)
+        assert claims.asked == asked
+        claims.clock.sleep(ALONE_SECONDS)
+        for each in (done, under_way):
+            await new.react(each)
+        old.may_end.set()
+        await working
+        assert (new.worked_on, old.worked_on) == ([], [done.id, under_way.id])
+
+    in_a_world(test)
+
+
+def test_a_new_server_works_on_nothing_before_the_old_one_knows_of_it() -> None:
+    """One that goes before that has done nothing, so nothing can happen twice; one that is alone waits for nobody."""
+
+    async def test(claims: SharedClaims) -> None:
+        new, event, other = Server(claims), Event(), Event()
+        await new.looks(BESIDE)
+        working = asyncio.ensure_future(new.react(event))
+        await others_run()
+        assert (new.worked_on, claims.asked) == ([], 0)
+        claims.clock.sleep(ALONE_SECONDS)
+        await working
+        alone = Server(claims)
+        await alone.looks(AFTER)
+        await alone.react(other)
+        assert (new.worked_on, alone.worked_on) == ([event.id], [other.id])
+
+    in_a_world(test)
+
+
+def test_a_new_server_whose_neighbour_goes_waits_no_longer() -> None:
+    """There is nobody left who has to come to know of it."""
+
+    async def test(claims: SharedClaims) -> None:
+        new, event = Server(claims), Event()
+        await new.looks(BESIDE)
+        working = asyncio.ensure_future(new.react(event))
+        await new.looks(AFTER)
+        await working
+        assert new.worked_on == [event.id]
+
+    in_a_world(test)
+
+
+def test_an_event_that_another_server_works_on_is_waited_for() -> None:
+    """It is left alone when that one is done, and worked on when that one failed or vanished."""
+
+    async def test(claims: SharedClaims) -> None:
+        old, new = await side_by_side(claims)
+        done, failed, vanished = Event(), Event(), Event()
+        old.may_end.clear()
+        working = [asyncio.ensure_future(old.react(each)) for each in (done, vanished)]
+        await others_run()
+        waiting = [asyncio.ensure_future(new.react(each)) for each in (done, vanished)]
+        await others_run()
+        assert new.worked_on == []
+        working[1].cancel()
+        old.may_end.set()
+        await working[0]
+        await waiting[0]
+        assert new.worked_on == []
+        claims.clock.sleep(CLAIMED_SECONDS)
+        await waiting[1]
+        old.broken = True
+        with pytest.raises(RuntimeError):
+            await old.react(failed)
+        await new.react(failed)
+        assert new.worked_on == [vanished.id, failed.id]
+
+    in_a_world(test)
+
+
+def test_a_server_leaves_at_its_end_what_it_was_cut_off_from() -> None:
+    """And says what it worked on, each event once, also where it was alone: it may start again at once."""
+
+    async def test(claims: SharedClaims) -> None:
+        old, new = await side_by_side(claims)
+        cut_off, alone, event = Event(), Server(claims), Event()
+        old.may_end.clear()
+        working = asyncio.ensure_future(old.react(cut_off))
+        await others_run()
+        working.cancel()
+        await asyncio.wait([working])
+        await old.repeats.end()
+        await new.react(cut_off)
+        assert new.worked_on == [cut_off.id]
+        await alone.looks(ALONE)
+        await alone.react(event)
+        await alone.repeats.end()
+        await new.react(event)
+        assert new.worked_on == [cut_off.id]
+
+    in_a_world(test)
 
 
 def test_a_server_that_is_alone_asks_nobody() -> None:
-    """Some time after it came on duty no event costs a question any more."""
+    """Nor two minutes after another one went; but it asks when it could not look for a while."""
 
-    async def test() -> None:
-        world, event = World(held_for=NEW_FOR_SECONDS), Event()
-        await world.react(event)
-        assert (world.worked_on, world.asked) == ([event.id], 0)
+    async def test(claims: SharedClaims) -> None:
+        server = Server(claims)
+        for look, seconds, asks in (
+            (ALONE, 0, False),
+            (ALONE, ALONE_SECONDS, True),
+            (AFTER, 0, True),
+            (ALONE, 0, False),
+        ):
+            await server.looks(look)
+            claims.clock.sleep(seconds)
+            before = claims.asked
+            await server.react(Event())
+            assert (claims.asked > before) == asks
 
-    asyncio.run(test())
+    in_a_world(test)
 
 
 def test_a_silent_database_loses_no_automation() -> None:
-    """Once too often is better than never."""
+    """Once too often is better than never; and what could not be said is said later."""
 
-    async def test() -> None:
-        world, event = World(held_for=1.0), Event()
-        world.silent = True
-        await world.react(event)
-        assert world.worked_on == [event.id]
+    async def test(claims: SharedClaims) -> None:
+        old, new, event = Server(claims), Server(claims), Event()
+        await old.looks(ALONE)
+        claims.silent = True
+        await old.looks(BESIDE)
+        await old.react(event)
+        assert old.worked_on == [event.id]
+        claims.silent = False
+        await old.looks(BESIDE)
+        await new.looks(BESIDE)
+        claims.clock.sleep(ALONE_SECONDS)
+        await new.react(event)
+        assert new.worked_on == []
 
-    asyncio.run(test())
-
-
-def test_a_server_says_at_its_end_what_it_worked_on() -> None:
-    """Each event once; not what it left alone, nor what failed, which is tried again or is the next one's."""
-
-    async def test() -> None:
-        world, done, theirs, failed = World(held_for=1.0), Event(), Event(), Event()
-        world.noted.add(theirs.id)
-        for event in (done, theirs, done):
-            await world.react(event)
-        world.broken = True
-        with pytest.raises(RuntimeError):
-            await world.react(failed)
-        assert world.recent.events() == [done.id]
-
-    asyncio.run(test())
+    in_a_world(test)
 
 
 def test_a_server_keeps_only_what_may_come_again() -> None:
