@@ -14,26 +14,25 @@ from concurrent.futures import as_completed
 from pathlib import Path
 
 from proof.operations import OPERATIONS
-from proof.sweep import Case, Clean, Outcome, cases, chosen, clean_run, shard
-from proof.workers import processes, submit
-from proof.worlds import kept_worlds
+from proof.sweep import Case, Clean, Outcome, cases, chosen, shard
+from proof.workers import workers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweep that the flags ask for."""
     flags = _flags(argv)
-    with kept_worlds() as worlds:
-        clean = {name: clean_run(name, worlds) for name in flags.operation}
+    with workers(flags.jobs) as started:
+        running = {name: started.clean_run(name) for name in flags.operation}
+        clean = {name: run.result() for name, run in running.items()}
         wanted = _wanted(flags, clean)
         done = {line["name"] for line in _lines(flags.results)}
         left = [case for case in wanted if case.name not in done]
         print(f"{len(wanted)} cases, {len(wanted) - len(left)} done before", flush=True)
-        with processes(flags.jobs) as workers:
-            running = [submit(workers, case, clean[case.operation], worlds.folder) for case in left]
-            for number, future in enumerate(as_completed(running), 1):
-                outcome = future.result()
-                _keep(flags.results, outcome)
-                print(f"{number}/{len(left)}  {_line(outcome)}", flush=True)
+        playing = [started.run_case(case, clean[case.operation]) for case in left]
+        for number, future in enumerate(as_completed(playing), 1):
+            outcome = future.result()
+            _keep(flags.results, outcome)
+            print(f"{number}/{len(left)}  {_line(outcome)}", flush=True)
     return _verdict(flags.results, wanted)
 
 

@@ -1,16 +1,15 @@
 """Worlds as operations find them: each made once, kept as files, and copied back for the next case.
 
-A kept world has the ports and the tokens that its state holds, so that one case at a time plays in it. Several cases at
-a time of an operation have a world each.
+A kept world has the ports and the tokens that its state holds, so that one case at a time plays in it. Cases that are
+played at the same time have worlds of their own: each process makes its own.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,41 +76,21 @@ class _World:
 
 @dataclass
 class Worlds:
-    """The worlds of all operations below one folder; for any number of threads."""
+    """The worlds of all operations below one folder; one of them is played in at a time."""
 
     folder: Path
-    _free: dict[str, list[_World]] = field(default_factory=dict)
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _kept: dict[str, _World] = field(default_factory=dict)
 
     @contextmanager
     def prepared(self, operation: str) -> Iterator[Stage]:
         """Play in a world in which an operation begins."""
         with ExitStack() as opened:
-            made, world = self._open(operation, opened)
-            yield made
-        with self._turn:
-            self._free.setdefault(operation, []).append(world)
+            yield self._open(operation, opened)
 
-    def _open(self, operation: str, opened: ExitStack) -> tuple[Stage, _World]:
-        world = self._taken(operation) or self._made(operation)
-        try:
-            return opened.enter_context(world.played()), world
-        except WorldError:
-            # Somebody has one of its ports; a new one has others.
-            world = self._made(operation)
-            return opened.enter_context(world.played()), world
-
-    def _taken(self, operation: str) -> _World | None:
-        with self._turn:
-            free = self._free.get(operation)
-            return free.pop() if free else None
-
-    def _made(self, operation: str) -> _World:
-        return _World.made(Path(tempfile.mkdtemp(dir=self.folder)), operation)
-
-
-@contextmanager
-def kept_worlds() -> Iterator[Worlds]:
-    """Keep worlds for as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="prefect-fly-proof-", ignore_cleanup_errors=True) as folder:
-        yield Worlds(Path(folder))
+    def _open(self, operation: str, opened: ExitStack) -> Stage:
+        if kept := self._kept.get(operation):
+            # Where somebody has one of its ports, a new one has others.
+            with suppress(WorldError):
+                return opened.enter_context(kept.played())
+        self._kept[operation] = made = _World.made(Path(tempfile.mkdtemp(dir=self.folder)), operation)
+        return opened.enter_context(made.played())

@@ -13,7 +13,7 @@ from toolchain import gobuild, official, pins, plugins, pulumi_cli
 from toolchain.errors import NoBuilderError, ToolchainError
 from toolchain.places import BIN, PULUMI_HOME, VENV
 
-__all__ = ["NoBuilderError", "ToolchainError", "ensure", "ensure_with_plugins", "pulumi_env"]
+__all__ = ["NoBuilderError", "ToolchainError", "ensure", "ensure_with_plugins", "folder_backend", "pulumi_env"]
 
 
 def ensure() -> Path:
@@ -58,6 +58,15 @@ def pulumi_env() -> dict[str, str]:
     if built:
         return env | {"PULUMI_HOME": str(PULUMI_HOME), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
     return env | pulumi_cli.environment_without_built()
+
+
+def folder_backend(folder: Path) -> str:
+    """Return the PULUMI_BACKEND_URL that keeps the state in a folder, and in one file for each stack.
+
+    Without the parameter a second file lies beside each, which is not written in one step: an engine that is killed
+    meanwhile leaves it empty, and every later command ends with "failed to load checkpoint: EOF" (docs/state.md).
+    """
+    return f"file://{folder.resolve()}?metadata=skip"
 
 
 def _point(link: Path, file: Path) -> None:

@@ -141,7 +141,7 @@ def pulumi_variables(home: Path) -> dict[str, str]:
         passphrase.touch(mode=0o600)
         passphrase.write_text(secrets.token_urlsafe(24), encoding="utf-8")
     return {
-        "PULUMI_BACKEND_URL": f"file://{backend.resolve()}",
+        "PULUMI_BACKEND_URL": toolchain.folder_backend(backend),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase.resolve()),
         # The engine takes any of its flags from the environment under this prefix.
         "PULUMI_OPTION_CONFIG_FILE": str((home / "Pulumi.sandbox.yaml").resolve()),

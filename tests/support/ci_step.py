@@ -21,7 +21,7 @@ def step_environment(engine: Engine) -> dict[str, str]:
         **toolchain.pulumi_env(),
         **engine.addresses,
         "PYTHONPATH": str(ROOT),
-        "PULUMI_BACKEND_URL": f"file://{engine.folder / 'backend'}",
+        "PULUMI_BACKEND_URL": engine.variables["PULUMI_BACKEND_URL"],
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "GITHUB_OUTPUT": str(engine.folder / OUTPUT),
         "GITHUB_ENV": str(engine.folder / "environment"),

@@ -50,7 +50,7 @@ class CliStack:
         self.environment = {
             **os.environ,
             **toolchain.pulumi_env(),
-            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
+            "PULUMI_BACKEND_URL": toolchain.folder_backend(self.folder / "backend"),
             "PULUMI_CONFIG_PASSPHRASE": "contract",
         }
         created = self.cli("stack", "init", "dev")

@@ -63,7 +63,7 @@ class Engine:
         self.variables = {
             **toolchain.pulumi_env(),
             **self.addresses,
-            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
+            "PULUMI_BACKEND_URL": toolchain.folder_backend(self.folder / "backend"),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         }
         workspace = automation.LocalWorkspace(str(self.folder), env_vars=self.variables, pulumi_command=_command())

@@ -22,7 +22,7 @@ def login(deployment: Deployment, *arguments: str) -> subprocess.CompletedProces
     """Run `python -m ops login` beside the stack."""
     folder = deployment.engine.folder
     environ = {**os.environ, **toolchain.pulumi_env(), "PYTHONPATH": str(ROOT), "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
-    environ |= {"PULUMI_BACKEND_URL": f"file://{folder / 'backend'}"}
+    environ |= {"PULUMI_BACKEND_URL": deployment.engine.variables["PULUMI_BACKEND_URL"]}
     argv = [sys.executable, "-m", "ops", "login", STACK, *arguments]
     return subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, timeout=600, check=False)
 

@@ -18,7 +18,7 @@ from proof.faults import FAULTS
 from proof.routes import Route
 from proof.stage import Stage, stage
 from proof.sweep import Case, Clean, cases, chosen, clean_run, run_case, shard
-from proof.worlds import Worlds, kept_worlds
+from proof.worlds import Worlds
 from sandbox import captionacc
 from tests.support.programs.objects import Objects
 
@@ -26,9 +26,8 @@ pytestmark = [pytest.mark.engine]
 
 
 @pytest.fixture(scope="module")
-def worlds() -> Iterator[Worlds]:
-    with kept_worlds() as found:
-        yield found
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
+    return Worlds(tmp_path_factory.mktemp("worlds"))
 
 
 @pytest.fixture(scope="module")
