@@ -1,6 +1,6 @@
 """`python -m proof`: the fault sweep, with progress, over several processes, resumed where it was ended.
 
-Exit code 0: every case held; 1: some did not; the results file has a JSON line a case.
+Exit code 0: every case held; 1: some did not, or could not be played; the results file has a JSON line a case.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from concurrent.futures import as_completed
 from pathlib import Path
 
 from proof.operations import OPERATIONS
+from proof.report import table
 from proof.sweep import Case, Clean, Outcome, cases, chosen, shard
 from proof.workers import workers
 
@@ -21,6 +22,9 @@ from proof.workers import workers
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweep that the flags ask for."""
     flags = _flags(argv)
+    if flags.table:
+        print(table(_lines(flags.results)))
+        return 0
     with workers(flags.jobs) as started:
         running = {name: started.clean_run(name) for name in flags.operation}
         clean = {name: run.result() for name, run in running.items()}
@@ -28,11 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = {line["name"] for line in _lines(flags.results)}
         left = [case for case in wanted if case.name not in done]
         print(f"{len(wanted)} cases, {len(wanted) - len(left)} done before", flush=True)
-        playing = [started.run_case(case, clean[case.operation]) for case in left]
+        playing = {started.run_case(case, clean[case.operation]): case for case in left}
         for number, future in enumerate(as_completed(playing), 1):
-            outcome = future.result()
-            _keep(flags.results, outcome)
-            print(f"{number}/{len(left)}  {_line(outcome)}", flush=True)
+            if error := future.exception():
+                # The others go on; this one is played again by the next run.
+                line = f"BROKEN  {playing[future].name}: {error!r}"
+            else:
+                outcome = future.result()
+                _keep(flags.results, outcome)
+                line = _line(outcome)
+            print(f"{number}/{len(left)}  {line}", flush=True)
     return _verdict(flags.results, wanted)
 
 
@@ -54,6 +63,7 @@ def _flags(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--results", type=Path, default=Path(".sandbox/sweep.jsonl"), help="what is there is not run again"
     )
+    parser.add_argument("--table", action="store_true", help="run nothing: what the results come to, as Markdown")
     flags = parser.parse_args(argv)
     flags.operation = flags.operation or list(OPERATIONS)
     return flags
@@ -94,9 +104,10 @@ def _verdict(results: Path, wanted: Sequence[Case]) -> int:
     bad = [line for line in found if line["violations"]]
     missed = [line for line in found if not line["hits"]]
     print(
-        f"{len(found)} cases: {len(found) - len(bad)} held, {len(bad)} did not, {len(missed)} did not meet their fault"
+        f"{len(found)} of {len(wanted)} cases: {len(found) - len(bad)} held, {len(bad)} did not, "
+        f"{len(missed)} did not meet their fault"
     )
-    return 1 if bad else 0
+    return 1 if bad or len(found) < len(wanted) else 0
 
 
 if __name__ == "__main__":
