@@ -25,11 +25,13 @@ class Players:
         self.broken = "429"
 
     def clean_run(self, _operation: str) -> Future[Clean]:
+        """Return one that is over."""
         run: Future[Clean] = Future()
         run.set_result(Clean(routes={ROUTE: 1}, signature={}))
         return run
 
     def run_case(self, case: Case, _clean: Clean) -> Future[Outcome]:
+        """Return one that is over."""
         self.played.append(case.name)
         playing: Future[Outcome] = Future()
         if case.fault == self.broken:
