@@ -5,7 +5,8 @@ import os
 import signal
 from datetime import UTC, datetime
 
-gc.disable()  # what is imported stays; to look through it for garbage was a sixth of the start (ADR 15)
+# What is imported stays. To look through it for garbage took a sixth of the start, and 0.3 s of the end (ADR 15).
+gc.disable()
 
 from components import on_server, stack
 from components.github_environment import require_environment
@@ -20,7 +21,6 @@ signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 settings = load()
 keys = server = monitor = wiring = None
-
 if settings.orchestrator.connected and not settings.private:
     require_environment(settings.world, settings.github_repository, settings.github.environment)
 
@@ -32,9 +32,9 @@ if settings.fly is not None:
         monitor = UptimeMonitor(settings.fly.app, stack.monitor_args(settings), stack.after(server))
 
 kept = on_server.keep(settings, keys, server)
-
 if settings.orchestrator.connected:
-    wiring_args = stack.wiring_args(settings, keys, server, monitor, kept)
-    wiring = OrchestratorWiring(settings.orchestrator.app, wiring_args)
+    args = stack.wiring_args(settings, keys, server, monitor, kept)
+    wiring = OrchestratorWiring(settings.orchestrator.app, args)
 
 export(settings, keys, server, wiring)
+gc.freeze()

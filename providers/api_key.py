@@ -12,16 +12,16 @@ import secrets
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource
 
 from clients.names import KEY_PREFIX
-from providers.lifecycle import unknown
+from providers.lifecycle import Provider, unknown
 
 _REPLACE_ONLY = ("consumer", "generation")
 _RANDOM_BYTES = 32
 
 
-class ApiKeyProvider(ResourceProvider):
+class ApiKeyProvider(Provider):
     """Makes the value once; every later question is answered from the state."""
 
     serialize_as_secret_always = False

@@ -17,14 +17,13 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
 from clients import better_stack
 from clients.better_stack import BetterStackClient, BetterStackNotFoundError, BetterStackUnclearError
 from clients.endpoints import World
-from providers.lifecycle import plain, require, unknown
+from providers.lifecycle import Provider, plain, require, unknown
 
 _REPLACE_ONLY = ("endpoints", "url")
 # Input → attribute of the API; also the order in which a drift is shown.
@@ -63,7 +62,7 @@ class MonitorInputs(TypedDict):
     ssl_expiration: NotRequired[pulumi.Input[int] | None]
 
 
-class MonitorProvider(ResourceProvider):
+class MonitorProvider(Provider):
     """Keeps the monitor of one URL as stated."""
 
     serialize_as_secret_always = False

@@ -18,7 +18,6 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
@@ -28,7 +27,7 @@ from clients.fly.model import Machine
 from clients.fly.operations import adoption
 from clients.fly.operations.ownership import prove_gone
 from clients.fly.operations.unknown_machines import removal, unknown_machines
-from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
+from providers.lifecycle import Props, Provider, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("name", "endpoints")
 # `adopt_existing` is a permission and no state: a change of it alone must not show as a change of the app, whose
@@ -36,7 +35,7 @@ REPLACES = ("name", "endpoints")
 UPDATES = ("owner",)
 
 
-class FlyAppProvider(ResourceProvider):
+class FlyAppProvider(Provider):
     """Creates, adopts and deletes an app."""
 
     serialize_as_secret_always = False

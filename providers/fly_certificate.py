@@ -15,7 +15,6 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
@@ -24,12 +23,12 @@ from clients.fly.certificates import Certificate as Found
 from clients.fly.errors import FlyNotFoundError, FlyTransientError, FlyUnreachableError
 from clients.fly.operations.ownership import prove_gone
 from clients.loops import create_once
-from providers.lifecycle import Props, adopting, difference, fly_client, plain, require
+from providers.lifecycle import Props, Provider, adopting, difference, fly_client, plain, require
 
 REPLACES = ("app", "hostname", "endpoints")
 
 
-class FlyCertificateProvider(ResourceProvider):
+class FlyCertificateProvider(Provider):
     """Takes a name, has a certificate got for it, and gives it up."""
 
     serialize_as_secret_always = False

@@ -16,7 +16,6 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
@@ -25,12 +24,12 @@ from clients.fly.addresses import Address, Kind
 from clients.fly.errors import FlyNotFoundError, FlyTransientError, FlyUnreachableError
 from clients.fly.operations.ownership import prove_gone
 from clients.loops import create_once
-from providers.lifecycle import Props, adopting, difference, fly_client, plain, require, unknown
+from providers.lifecycle import Props, Provider, adopting, difference, fly_client, plain, require, unknown
 
 REPLACES = ("app", "kind", "endpoints")
 
 
-class FlyIpAddressProvider(ResourceProvider):
+class FlyIpAddressProvider(Provider):
     """Allocates, finds and releases an address."""
 
     serialize_as_secret_always = False

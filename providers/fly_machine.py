@@ -19,7 +19,6 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
@@ -39,10 +38,10 @@ from providers.fly_machine_state import (
     seen,
     wanted_of,
 )
-from providers.lifecycle import Props, adopting, changed, fly_client, require, unknown
+from providers.lifecycle import Props, Provider, adopting, changed, fly_client, require, unknown
 
 
-class FlyMachineProvider(ResourceProvider):
+class FlyMachineProvider(Provider):
     """Launches, updates and retires a machine."""
 
     serialize_as_secret_always = False

@@ -19,7 +19,6 @@ from pulumi.dynamic import (
     DiffResult,
     ReadResult,
     Resource,
-    ResourceProvider,
     UpdateResult,
 )
 
@@ -28,10 +27,10 @@ from clients.fly.errors import FlyForeignError, FlyNotFoundError
 from clients.fly.operations.ownership import prove_gone
 from clients.names import MARKER_VALUE, marker_of
 from providers.fly_secrets_state import OUTPUTS, REPLACES, UPDATES, drift, fingerprints_of, outputs, values_changed
-from providers.lifecycle import Props, adopting, changed, fly_client, plain, require, unknown
+from providers.lifecycle import Props, Provider, adopting, changed, fly_client, plain, require, unknown
 
 
-class FlySecretsProvider(ResourceProvider):
+class FlySecretsProvider(Provider):
     """Writes and removes our names, in one bulk call each time."""
 
     serialize_as_secret_always = False

@@ -10,15 +10,15 @@ import time
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from clients.signing import ring_mac
-from providers.lifecycle import changed
+from providers.lifecycle import Provider, changed
 
 _INPUTS = ("ring", "signing")
 
 
-class KeyRingProvider(ResourceProvider):
+class KeyRingProvider(Provider):
     """Signs the ring again whenever it changes."""
 
     serialize_as_secret_always = False

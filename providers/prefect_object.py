@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, UpdateResult
 
 from clients.endpoints import World
 from clients.loops import create_once
@@ -28,7 +28,7 @@ from clients.prefect_api.errors import (
 from clients.prefect_api.objects import Found
 from clients.timing import Timing
 from clients.transport import print_progress
-from providers.lifecycle import Props, changed, difference, plain, require
+from providers.lifecycle import Props, Provider, changed, difference, plain, require
 
 ACCESS = ("api_url", "credential")
 # Of every kind; a kind adds its own settings.
@@ -36,7 +36,7 @@ COMMON = ("endpoints", "api_url", "credential", "owner", "name")
 _REPLACES = ("endpoints", "name")
 
 
-class PrefectObjectProvider(ResourceProvider):
+class PrefectObjectProvider(Provider):
     """Keeps one object on a Prefect server as stated.
 
     Attributes:

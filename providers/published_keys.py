@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from clients.endpoints import World
 from clients.errors import ApiError
@@ -18,7 +18,7 @@ from clients.prefect import PrefectClient, PrefectError, PrefectUnreachableError
 from clients.signing import publisher
 from clients.timing import Reminder, Timing
 from clients.transport import print_progress
-from providers.lifecycle import Props, changed, fly_client, plain, require
+from providers.lifecycle import Props, Provider, changed, fly_client, plain, require
 
 _UPDATES = ("url", "generation", "endpoints")
 # The server's own words for "not just now", and the proxy's before it.
@@ -31,7 +31,7 @@ _ADVICE = {
 }
 
 
-class PublishedKeysProvider(ResourceProvider):
+class PublishedKeysProvider(Provider):
     """Sends the ring, and looks which one the server uses."""
 
     serialize_as_secret_always = False

@@ -72,6 +72,7 @@ def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
         try:
             yield
         finally:
+            gc.unfreeze()
             gc.enable()  # a program switches it off for the little while that it lives
 
 

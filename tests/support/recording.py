@@ -90,6 +90,7 @@ class _Recorder(mocks.MockMonitor):
         self.seen: list[Registration] = []
         self.exported: dict[str, Any] = {}
         self.secret_exports: frozenset[str] = frozenset()
+        self.kept = 0
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
@@ -151,11 +152,12 @@ def _secret_paths(value: Any, path: str = "") -> Iterable[str]:
 
 @dataclass(frozen=True)
 class Program:
-    """What one run of the program registered and exported."""
+    """What one run of the program registered and exported; `kept` objects are left out of its last look for garbage."""
 
     resources: tuple[Registration, ...]
     exports: Mapping[str, Any]
     secret_exports: frozenset[str]
+    kept: int
 
     def one(self, kind: str, name: str) -> Registration:
         """The resource of that type and logical name."""
@@ -189,7 +191,7 @@ def run_program(config: Mapping[str, str], *, stack_name: str = "dev") -> Progra
 @functools.cache
 def _run(config: str, stack_name: str) -> Program:
     recorder = contextvars.Context().run(_record, json.loads(config), stack_name)
-    return Program(tuple(recorder.seen), recorder.exported, recorder.secret_exports)
+    return Program(tuple(recorder.seen), recorder.exported, recorder.secret_exports, recorder.kept)
 
 
 def _record(config: Mapping[str, str], stack_name: str) -> _Recorder:
@@ -214,5 +216,7 @@ def _record(config: Mapping[str, str], stack_name: str) -> _Recorder:
             program()
         finally:
             signal.signal(signal.SIGINT, interrupt)
+            recorder.kept = gc.get_freeze_count()
+            gc.unfreeze()
             gc.enable()  # the program switches it off
     return recorder
