@@ -17,6 +17,7 @@ class Door:
     holder: socket.socket | None
     server: asyncio.Server | None = None
     opening: asyncio.Task[None] | None = None
+    closing: asyncio.Task[None] | None = None
     resolved: bool = False
 
 

@@ -86,15 +86,16 @@ class Edge:
 
     async def stop(self) -> None:
         """Close all ports and connections."""
-        servers = [self._gateway, *(door.server for door in self._doors.values())]
-        await take_nobody_new(listening for server in servers if server for listening in server.sockets)
         for door in self._doors.values():
             self._shut(door)
+        for closing in [door.closing for door in self._doors.values() if door.closing]:
+            await closing
+        if self._gateway is not None:
+            await _end(self._gateway)
+        for door in self._doors.values():
             if door.holder is not None:
                 door.holder.close()
                 door.holder = None
-        if self._gateway is not None:
-            self._gateway.close()
         self._wanted, self._doors = self.ports, {}
         for connection in self._connections:
             connection.cancel()
@@ -116,7 +117,6 @@ class Edge:
             door.opening = asyncio.ensure_future(self._open_later(app, door))
         elif not resolves and door.resolved:
             self._shut(door)
-            door.holder = hold(door.port, exactly=True)
 
     def is_open(self, app: str) -> bool:
         """Tell whether the app's port takes connections."""
@@ -125,6 +125,8 @@ class Edge:
 
     async def _open_later(self, app: str, door: Door) -> None:
         await self._clock.sleep(self.resolve_delay)
+        if door.closing is not None:
+            await door.closing
         holder, door.holder = door.holder, None
         assert holder is not None  # noqa: S101 - a door that is shut is held
         # Only connections whose listener allowed reuse let the port be bound again while they linger. Not earlier: two
@@ -134,17 +136,18 @@ class Edge:
             lambda reader, writer: self._connected(app, reader, writer), sock=holder, limit=HEAD_LIMIT
         )
 
-    @staticmethod
-    def _shut(door: Door) -> None:
+    def _shut(self, door: Door) -> None:
         door.resolved = False
         if door.opening is not None:
             door.opening.cancel()
         if door.server is not None:
-            door.server.close()
-            door.server = None
-        elif door.holder is not None:
-            door.holder.close()
-            door.holder = None
+            server, door.server = door.server, None
+            door.closing = asyncio.ensure_future(self._close(door, server))
+
+    @staticmethod
+    async def _close(door: Door, server: asyncio.Server) -> None:
+        await _end(server)
+        door.holder = hold(door.port, exactly=True)
 
     # One connection
 
@@ -211,3 +214,8 @@ class Edge:
             return []
         turn = self._turns[app] = (self._turns.get(app, -1) + 1) % len(healthy)
         return healthy[turn:] + healthy[:turn]
+
+
+async def _end(server: asyncio.Server) -> None:
+    await take_nobody_new(server.sockets)
+    server.close()

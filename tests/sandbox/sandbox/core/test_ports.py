@@ -40,3 +40,35 @@ def test_a_connection_taken_just_before_the_end_is_closed(made: Callable[[], Ser
     asyncio.run(run())
     gc.collect()
     assert wrong == []
+
+
+def test_a_connection_taken_just_before_a_door_is_shut_is_closed() -> None:
+    """An app's name goes while its port takes somebody: they are served or closed, and the port is held again."""
+    wrong: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+        leads = {"app": True}
+        shutting = Edge(Clock(), lambda name: Route(resolves=leads[name]), resolve_delay=0.0)
+        port = shutting.port_of("app")
+        for _ in range(2):
+            leads["app"] = True
+            shutting.refresh("app")
+            opening = shutting._doors["app"].opening
+            assert opening is not None
+            await opening
+            with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                leads["app"] = False
+                shutting.refresh("app")
+                assert not shutting.is_open("app")
+                client.sendall(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+                assert (await asyncio.to_thread(client.recv, 12)) == b"HTTP/1.1 503"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=120)
+        await shutting.stop()
+
+    asyncio.run(run())
+    gc.collect()
+    assert wrong == []
