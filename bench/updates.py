@@ -17,7 +17,7 @@ from pathlib import Path
 from sandbox.fly import FlyOptions
 from sandbox.testing import running_sandbox
 from tests.support.fly_world import ORG
-from tests.support.update_world import Load, Updating, serving, updating, users
+from tests.support.update_world import Updating, load_of, serving, updating, users
 
 PAUSE = 10.0
 CHOSEN = sys.argv[1:]
@@ -32,7 +32,7 @@ UPDATES: tuple[Update, ...] = (
 
 def measure(world: Updating, what: str, strategy: str, changes: dict[str, object]) -> None:
     """Make one update under load and print what was noticed."""
-    with Load(world.url) as load:
+    with load_of(world.url) as load:
         time.sleep(PAUSE)
         seconds = world.update(strategy, **changes)  # type: ignore[arg-type]
         time.sleep(PAUSE)

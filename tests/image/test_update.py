@@ -10,7 +10,8 @@ import pytest
 from sandbox.fly import FlyOptions
 from sandbox.testing import Sandbox, running_sandbox
 from tests.support.fly_world import ORG
-from tests.support.update_world import APP, RATE, Load, serving, updating, users
+from tests.support.load import RATE
+from tests.support.update_world import APP, load_of, serving, updating, users
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long]
@@ -30,7 +31,7 @@ def test_nobody_notices_an_update_of_size_environment_and_secrets(sandbox: Sandb
     """No request fails, every flow run completes, nothing runs twice, and no event is missed by its automation."""
     with updating(sandbox, tmp_path / "world") as world:
         serving(world)
-        with users(world) as seen, Load(world.url) as load:
+        with users(world) as seen, load_of(world.url) as load:
             until(lambda: load.answers["200"] > RATE)
             world.update("bluegreen", memory=512, env="new", secret="new")
             answered = load.answers["200"]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import requests
 
 from clients.fly.addresses import Kind
 from components.machine_config import MachineSettings, api_machine
@@ -24,59 +20,20 @@ from settings.database import connection_budget
 from settings.groups import AuditSettings, DatabaseSettings, RetentionSettings, VmSettings
 from tests.support.dynamic_engine import EngineSide
 from tests.support.fly_world import ORG, OWNER, client_of
+from tests.support.load import Load
 from tests.support.prefect_server import database_environment, hashed, plain_environment, run_verb
 from tests.support.waiting import PATIENCE, until
 from toolchain.prefect_env import prefect_python
 
 APP = "update-prefect"
 KEY = "key-of-the-orchestrator"
-RATE = 20.0
-"""Requests a second."""
-
 CLIENT = Path(__file__).resolve().parents[1] / "image" / "clients" / "through_an_update.py"
 
 
-class Load:
-    """Asks the server for its version with a key, evenly spaced, each in a thread of its own; counts the answers."""
-
-    def __init__(self, url: str) -> None:
-        self._url = f"{url}/api/admin/version"
-        self._over = threading.Event()
-        self._sent: list[threading.Thread] = []
-        self._feeder = threading.Thread(target=self._feed)
-        self.answers: Counter[str] = Counter()
-        self.bad: list[float] = []
-        self.slowest = 0.0
-
-    def __enter__(self) -> Load:
-        self._feeder.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in [self._feeder, *self._sent]:
-            thread.join(PATIENCE)
-
-    def _feed(self) -> None:
-        due = time.monotonic()
-        while not self._over.is_set():
-            thread = threading.Thread(target=self._ask)
-            thread.start()
-            self._sent.append(thread)
-            due += 1 / RATE
-            self._over.wait(max(0.0, due - time.monotonic()))
-
-    def _ask(self) -> None:
-        began = time.monotonic()
-        try:
-            headers = {"Authorization": f"Bearer {KEY}"}
-            said = str(requests.get(self._url, headers=headers, timeout=600).status_code)
-        except requests.RequestException as error:
-            said = type(error).__name__
-        self.answers[said] += 1
-        self.slowest = max(self.slowest, time.monotonic() - began)
-        if said != "200":
-            self.bad.append(began)
+def load_of(url: str) -> Load:
+    """Ask the server at an address for its version all the time, with a key; answers count by status."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    return Load(f"{url}/api/admin/version", headers=headers, read=lambda answer: str(answer.status_code))
 
 
 @dataclass

@@ -7,15 +7,11 @@ before the update can save a request.
 from __future__ import annotations
 
 import sys
-import threading
-import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from clients.fly.addresses import Kind
 from providers.fly_machine import FlyMachineProvider
@@ -25,46 +21,13 @@ from sandbox.testing import Sandbox, running_sandbox
 from tests.support import tiny_server
 from tests.support.dynamic_engine import EngineSide
 from tests.support.fly_world import IMAGE, ORG, OWNER, client_of
-from tests.support.waiting import PATIENCE, until
-
-RATE = 20.0
-"""Requests a second."""
+from tests.support.load import RATE, Load
+from tests.support.waiting import until
 
 
-class Load:
-    """Sends requests to a URL, evenly spaced, each in a thread of its own, until told to stop."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._over = threading.Event()
-        self._sent: list[threading.Thread] = []
-        self._feeder = threading.Thread(target=self._feed)
-        self.answers: Counter[str] = Counter()
-
-    def __enter__(self) -> Load:
-        self._feeder.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in [self._feeder, *self._sent]:
-            thread.join(PATIENCE)
-
-    def _feed(self) -> None:
-        due = time.monotonic()
-        while not self._over.is_set():
-            thread = threading.Thread(target=self._ask)
-            thread.start()
-            self._sent.append(thread)
-            due += 1 / RATE
-            self._over.wait(max(0.0, due - time.monotonic()))
-
-    def _ask(self) -> None:
-        try:
-            answer = requests.get(self._url, timeout=600)
-            self.answers[f"{answer.status_code} {answer.text}"] += 1
-        except requests.RequestException as error:
-            self.answers[type(error).__name__] += 1
+def load_of(sandbox: Sandbox) -> Load:
+    """Ask the shop all the time; answers count by status and text."""
+    return Load(sandbox.edge_url("shop"), headers={}, read=lambda answer: f"{answer.status_code} {answer.text}")
 
 
 @pytest.fixture
@@ -106,7 +69,7 @@ def test_a_rolling_update_of_two_replicas_loses_no_request(sandbox: Sandbox) -> 
     names = ("shop-ewr-1", "shop-ewr-2")
     replicas = [EngineSide(FlyMachineProvider).create(inputs(name, "old")) for name in names]
     until(lambda: sandbox.world.fly.edge.is_open("shop"))
-    with Load(sandbox.edge_url("shop")) as load:
+    with load_of(sandbox) as load:
         until(lambda: load.answers["200 old"] > RATE)
         for replica, name in zip(replicas, names, strict=True):
             assert replica.up(inputs(name, "new")) == "update"
@@ -124,7 +87,7 @@ def test_a_version_that_never_gets_healthy_loses_no_request_either(sandbox: Sand
     until(lambda: sandbox.world.fly.edge.is_open("shop"))
     broken = inputs("shop-ewr-1", "new")
     broken["config"]["services"][0]["internal_port"] = 4201
-    with Load(sandbox.edge_url("shop")) as load:
+    with load_of(sandbox) as load:
         until(lambda: load.answers["200 old"] > RATE)
         with pytest.raises(Exception, match="put back and is healthy"):
             replicas[0].up(broken | {"healthy_timeout": 8})
