@@ -79,13 +79,14 @@ def test_ci_calls_make_test_and_is_executable() -> None:
     [("test", {}, False), ("test", {"CI": "true"}, True), ("test-all", {}, True), ("test-all", {"CI": "true"}, True)],
 )
 def test_nothing_is_left_out_in_ci(target: str, variables: dict[str, str], all_of_them: bool) -> None:
-    """`make test` leaves the long tests out for a person alone: CI and `make test-all` run every one."""
+    """`make test` leaves the long tests out for a person alone, and fails for too little coverage in CI alone."""
     env = {"PATH": os.environ["PATH"], **variables}
     argv = ["make", "--dry-run", target]
     said = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
     [line] = [line for line in said.splitlines() if " -m pytest " in line]
     assert ('-m "not long"' not in line) == all_of_them
     assert "-k " not in line
+    assert ("--cov-fail-under=95" in line) == ("CI" in variables)
 
 
 def test_a_step_shows_what_and_how_long() -> None:
