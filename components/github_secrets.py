@@ -32,6 +32,7 @@ class GitHubSecretsArgs:
 
     Attributes:
         owner: owner of the repository, in any case.
+        provider: the provider of that owner.
         repository: name of the repository without its owner.
         environment: environment that holds the secrets; None for the repository itself.
         values: secret name to value.
@@ -39,6 +40,7 @@ class GitHubSecretsArgs:
     """
 
     owner: str
+    provider: pulumi.ProviderResource
     repository: str
     environment: str | None
     values: Mapping[str, pulumi.Input[str]]
@@ -58,9 +60,8 @@ class GitHubSecrets(pulumi.ComponentResource):
     def __init__(self, name: str, args: GitHubSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(GITHUB_SECRETS, name, None, opts)
         # Old and new share one name on GitHub: replacing must delete first, or the deletion would take the new value.
-        provider = _provider(args.owner, child_options(self))
         child = child_options(
-            self, opts, delete_before_replace=True, provider=provider, replacement_trigger=_trigger(args)
+            self, opts, delete_before_replace=True, provider=args.provider, replacement_trigger=_trigger(args)
         )
         first, *others = args.values
         secrets = [_secret(f"{name}-{first}", first, args, child)]
@@ -75,7 +76,8 @@ def _trigger(args: GitHubSecretsArgs) -> list[str]:
     return [args.owner.lower(), *sorted(args.absent)]
 
 
-def _provider(owner: str, opts: pulumi.ResourceOptions) -> pulumi.ProviderResource:
+def github_provider(owner: str, opts: pulumi.ResourceOptions) -> pulumi.ProviderResource:
+    """Make the provider of an owner. The engine starts its plugin at once, and starts nothing else meanwhile."""
     # Not github.Provider: that one writes the token of the environment into the state. The plugin reads it for itself.
     stated = pulumi.runtime.config.CONFIG.get()
     inputs: dict[str, pulumi.Input[str]] = {

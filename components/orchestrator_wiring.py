@@ -18,7 +18,7 @@ from clients.names import API_KEY, API_URL, AUTH_STRING, CUSTOM_HEADERS
 from components.api_keys import ApiKeys
 from components.children import child_options
 from components.fly_secrets import FlySecrets, FlySecretsArgs
-from components.github_secrets import GitHubSecrets, GitHubSecretsArgs
+from components.github_secrets import GitHubSecrets, GitHubSecretsArgs, github_provider
 from components.ops_command import OpsEvent, ops_command
 from components.orchestrator_redeploy import Deployment, OrchestratorRedeploy, OrchestratorRedeployArgs, OwnServer
 from components.type_tokens import ORCHESTRATOR_WIRING
@@ -71,6 +71,7 @@ class OrchestratorWiringArgs:
         server: our own server; None with Prefect Cloud.
         healthy_timeout: seconds the orchestrator may take to say that it is healthy.
         waits_for: what destroy may touch only after the orchestrator let go.
+        github_starts_after: resources after which GitHub's plugin is started, long before its first secret.
     """
 
     deployment: Deployment
@@ -81,6 +82,7 @@ class OrchestratorWiringArgs:
     server: OwnServer | None
     healthy_timeout: int
     waits_for: Sequence[pulumi.Resource] = ()
+    github_starts_after: Sequence[pulumi.Resource] = ()
 
 
 class OrchestratorWiring(pulumi.ComponentResource):
@@ -106,7 +108,7 @@ class OrchestratorWiring(pulumi.ComponentResource):
         )
         above = child_options(self, opts, after=[bookend])
         secrets = FlySecrets(name, _secrets_args(args), above)
-        github = _github_secrets(args, args.github, above) if args.github else None
+        github = self._github(args, args.github, above) if args.github else None
         redeploy = OrchestratorRedeploy(
             name,
             OrchestratorRedeployArgs(
@@ -119,6 +121,23 @@ class OrchestratorWiring(pulumi.ComponentResource):
         )
         self.run_url = redeploy.run_url
         self.register_outputs({"runUrl": self.run_url})
+
+    def _github(
+        self, args: OrchestratorWiringArgs, connection: Connection, opts: pulumi.ResourceOptions
+    ) -> GitHubSecrets:
+        github, owner = args.deployment.github, args.deployment.github_owner
+        # Not the repository's name: after a rename the old name's secrets would be deleted behind the new one's, and
+        # both names lead to one repository.
+        target = f"environment-{github.environment}" if github.environment else "repository"
+        secrets = GitHubSecretsArgs(
+            owner=owner,
+            provider=github_provider(owner, child_options(self, after=args.github_starts_after)),
+            repository=github.repository,
+            environment=github.environment,
+            values=connection.values,
+            absent=connection.absent,
+        )
+        return GitHubSecrets(target, secrets, opts)
 
 
 def _header_of(key: str) -> str:
@@ -136,20 +155,3 @@ def _secrets_args(args: OrchestratorWiringArgs) -> FlySecretsArgs:
         owner=args.owner,
         take_over=orchestrator.take_over,
     )
-
-
-def _github_secrets(
-    args: OrchestratorWiringArgs, connection: Connection, opts: pulumi.ResourceOptions
-) -> GitHubSecrets:
-    github = args.deployment.github
-    # Not the repository's name: after a rename the old name's secrets would be deleted behind the new one's, and both
-    # names lead to one repository.
-    target = f"environment-{github.environment}" if github.environment else "repository"
-    secrets = GitHubSecretsArgs(
-        owner=args.deployment.github_owner,
-        repository=github.repository,
-        environment=github.environment,
-        values=connection.values,
-        absent=connection.absent,
-    )
-    return GitHubSecrets(target, secrets, opts)

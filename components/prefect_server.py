@@ -88,6 +88,7 @@ class PrefectServer(pulumi.ComponentResource):
     app: FlyApp
     verified: pulumi.CustomResource
     verify_credential: pulumi.Output[str]
+    made_beside_migration: list[pulumi.Resource]
     waits_for: list[pulumi.Resource]
 
     def __init__(self, name: str, args: PrefectServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -114,7 +115,7 @@ class PrefectServer(pulumi.ComponentResource):
         published = _publish(name, args, app, child_options(self, after_machines, after=domain))
         after_keys = child_options(self, opts, after=[*app.waits_for, *domain, published])
         self.verified = _verify(name, args, app, machines, published, after_keys)
-        self.waits_for = [self.verified]
+        self.made_beside_migration, self.waits_for = keys.waits_for, [self.verified]
         self.register_outputs({"image": self.image, "machineIds": self.machine_ids})
 
 

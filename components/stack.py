@@ -127,6 +127,8 @@ def wiring_args(
         server=_own_server(settings, keys, server),
         healthy_timeout=settings.timeouts.healthy,
         waits_for=[*(server.waits_for if server else []), *(monitor.waits_for if monitor else []), *kept],
+        # To start a plugin takes half a second. Nobody waits for it while the migration runs.
+        github_starts_after=server.made_beside_migration if server else (),
     )
 
 

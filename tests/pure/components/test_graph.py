@@ -102,6 +102,14 @@ def test_destroying_runs_the_rollback_in_order(program: Program) -> None:
             ordered(program, item, bookend)
 
 
+def test_githubs_plugin_is_started_while_the_migration_runs(program: Program) -> None:
+    """Its provider waits for the secrets that are set beside the migration, and for no Command."""
+    (provider,) = program.of("pulumi:providers:github")
+    ordered(program, program.one(SECRETS, "acme-prefect-keys"), provider)
+    (parent,) = [item for item in program.resources if item.urn == provider.parent]
+    assert not {item.urn for item in program.of(COMMAND)} & (program.before(provider) | program.before(parent))
+
+
 def test_the_monitor_needs_the_server_alone_and_goes_when_the_orchestrator_let_go(program: Program) -> None:
     """It depends on the server's verification only, and a failing rollback leaves it watching."""
     monitor = program.of(MONITOR)[0]
