@@ -2,7 +2,7 @@
 
 Run `.venv/bin/python -m toolchain run .venv/bin/python -m bench.updates [environment-rolling …]`.
 A real Prefect server on a machine of the sandbox, a real Postgres; 20 requests a second through the edge, ten
-flows that run all the time, a served deployment and a worker's with schedules, and two automations. Four updates, one
+flows that run all the time, a served deployment and a worker's with schedules, and two automations. Five updates, one
 after the other, under that load.
 """
 
@@ -26,6 +26,7 @@ UPDATES: tuple[Update, ...] = (
     ("environment", "bluegreen", {"env": "1"}),
     ("size", "bluegreen", {"memory": 512}),
     ("secret", "bluegreen", {"secret": "second"}),
+    ("region", "bluegreen", {"region": "fra"}),
     ("environment", "rolling", {"env": "2"}),
 )
 
@@ -34,7 +35,8 @@ def measure(world: Updating, what: str, strategy: str, changes: dict[str, object
     """Make one update under load and print what was noticed."""
     with load_of(world.url) as load:
         time.sleep(PAUSE)
-        seconds = world.update(strategy, **changes)  # type: ignore[arg-type]
+        region = changes.get("region")
+        seconds = world.move(str(region)) if region else world.update(strategy, **changes)  # type: ignore[arg-type]
         time.sleep(PAUSE)
     gap = max(load.bad) - min(load.bad) if load.bad else 0.0
     total = sum(load.answers.values())

@@ -16,10 +16,11 @@ from settings.groups import AuditSettings, DatabaseSettings, RetentionSettings, 
 HTTP_PORT = 4200
 METRICS_PORT = 9091
 _PACE = {"interval": "30s", "timeout": "5s", "grace_period": "60s"}
-# A server whose database is down takes 27 s to stop.
 # Supabase's free plan makes a database above 500 MB read-only; the disk of a paid one begins with 8 GB.
 _LIMITS_MB, _LARGER_MB = {"nano": 500}, 8000
-_STOP = {"signal": "SIGTERM", "timeout": "35s"}
+# The most that Fly gives a machine with shared CPUs. An idle server stops in 2 s, one whose database is down in 27 s;
+# one that is very busy needs long for what it has taken (docker/prefect/prefect_server/ending.py).
+_STOP = {"signal": "SIGTERM", "timeout": "300s"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from sandbox.postgres import PostgresServer
 from tests.support.migration import name_of
 from tests.support.prefect_server import Program, running
-from tests.support.side_by_side import ask, server
+from tests.support.side_by_side import react_to, send, server
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long]
@@ -27,32 +25,6 @@ STORES_LATE = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "100000",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100000",
 }
-
-
-def post(server: Program, path: str, content: object) -> Any:
-    """What the server answers to a change."""
-    reply = ask(server, "POST", path, content)
-    reply.raise_for_status()
-    return reply.json() if reply.content else None
-
-
-def react_to(server: Program, event: str) -> None:
-    """Let an automation make a flow run for each event of that name."""
-    flow = post(server, "/flows/", {"name": "reaction"})["id"]
-    deployment = post(server, "/deployments/", {"name": "reaction", "flow_id": flow})["id"]
-    trigger = {"type": "event", "expect": [event], "posture": "Reactive", "threshold": 1, "within": 0}
-    action = {"type": "run-deployment", "source": "selected", "deployment_id": deployment}
-    post(server, "/automations/", {"name": "reaction", "trigger": trigger, "actions": [action]})
-
-
-def send(server: Program, event: str, name: str) -> None:
-    """Send an event; one of the same id is the same event."""
-    resource = {"prefect.resource.id": name}
-    post(
-        server,
-        "/events",
-        [{"occurred": datetime.now(UTC).isoformat(), "event": name, "resource": resource, "id": event}],
-    )
 
 
 def test_the_periodic_services_run_at_one_server_and_move_when_it_ends(

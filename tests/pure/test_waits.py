@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clients.fly import apps
-from clients.fly.operations import bluegreen, leases, one_off, retiring, waiting
+from clients.fly.operations import leases, one_off, reaching, retiring, waiting
 from clients.prefect_api import client as prefect_api
 from clients.timing import Reminder
 from clients.transport import RetryPolicy
@@ -72,7 +72,7 @@ def longest() -> dict[str, str]:
     appears, settles = workflow_redeploy._APPEAR_SECONDS, detach._SETTLE_SECONDS
     per_machine = sentence("redeploy", LEASE, times=2)
     tidied = sentence("healthy", LEASE + RETIRED)
-    beside = sentence("healthy", LEASE + bluegreen.REACHED_WITHIN + RETIRED, times=2)
+    beside = sentence("healthy", LEASE + reaching.REACHED_WITHIN + RETIRED, times=2)
     return {
         "`migrate`": sentence("migrate", started + around + retiring.GONE_WITHIN),
         "`verify-server`": sentence("healthy", 0),
@@ -84,7 +84,7 @@ def longest() -> dict[str, str]:
         "`detach` (a destroy's)": sentence("redeploy", 2 * (appears + settles), times=2),
         "`fly:App`, made": f"{apps.READY_WITHIN:.0f} s",
         "`fly:App`, deleted": f"{apps.GONE_WITHIN:.0f} s, and {retiring.GONE_WITHIN:.0f} s for each machine left in it",
-        "`fly:Machine`, made": sentence("healthy", retiring.GONE_WITHIN),
+        "`fly:Machine`, made": sentence("healthy", reaching.REACHED_WITHIN + RETIRED),
         "`fly:Machine`, updated with `vm.strategy: bluegreen`": f"{beside}; {tidied} more to tidy up after an "
         "interrupted one",
         "`fly:Machine`, updated with `rolling`": sentence("healthy", LEASE + retiring.DRAIN, times=3),

@@ -66,6 +66,15 @@ class Updating:
         assert self.machine.up(self.inputs) == "update"
         return time.monotonic() - began
 
+    def move(self, region: str) -> float:
+        """Change the region, which makes another resource and then removes this one; return the seconds it took."""
+        self.inputs |= {"name": f"{APP}-{region}-1", "region": region}
+        began = time.monotonic()
+        moved = EngineSide(FlyMachineProvider).create(self.inputs)
+        self.machine.delete()
+        self.machine = moved
+        return time.monotonic() - began
+
     def sql(self, question: str) -> list[list[str]]:
         """Ask the server's database; rows of text."""
         said = self.sandbox.postgres.execute(question)

@@ -25,13 +25,10 @@ from clients.fly.model import NAME_KEY, OWNER_KEY, SUCCESSOR_KEY, Machine
 from clients.fly.operations.in_place import secrets_changed_since
 from clients.fly.operations.leases import Lease
 from clients.fly.operations.pairs import named, next_name, successor_mark
-from clients.fly.operations.retiring import destroy, retire
-from clients.fly.operations.waiting import POLL, Watch
+from clients.fly.operations.reaching import reached
+from clients.fly.operations.retiring import remove, retire
+from clients.fly.operations.waiting import Watch
 from clients.fly.operations.wanted import WantedMachine, create
-from clients.loops import until
-
-REACHED_WITHIN = 60.0
-"""Seconds for the edge to learn of a new machine."""
 
 
 def replace_machine(client: FlyClient, wanted: WantedMachine, previous: Machine, *, restart: bool) -> Machine:
@@ -78,7 +75,7 @@ def settle(client: FlyClient, wanted: WantedMachine, machine: Machine) -> Machin
             if (machine.cordoned or machine.state != "started") and _serves(client, wanted, other, lease):
                 _retire(client, wanted.app, machine, lease)
                 return client.machines.get(wanted.app, other.id)
-            destroy(client, wanted.app, other)
+            remove(client, wanted.app, other, keep=lease.keep)
         if machine.cordoned:
             client.machines.uncordon(wanted.app, machine, nonce=lease.nonce)
         client.machines.set_metadata(wanted.app, machine, successor_mark(machine, ""), nonce=lease.nonce)
@@ -98,7 +95,7 @@ def _retire(client: FlyClient, app: str, previous: Machine, lease: Lease) -> Non
     lease.keep()
     # Gone is as good: its successor serves.
     with suppress(FlyNotFoundError):
-        retire(client, app, previous, nonce=lease.nonce)
+        retire(client, app, previous, nonce=lease.nonce, keep=lease.keep)
     lease.machine_gone = True
 
 
@@ -106,17 +103,8 @@ def _bring_up(client: FlyClient, wanted: WantedMachine, name: str, lease: Lease)
     watch = Watch(client=client, app=wanted.app, within=wanted.healthy_within, keep=lease.keep, verb="update")
     created = create(client, wanted, name, lambda: _find(client, wanted, name))
     healthy = watch.healthy(created)
-    if wanted.probe is None:
-        return healthy
-    problem = ""
-    for _left in until(REACHED_WITHIN, timing=client.timing, every=POLL):
-        lease.keep()
-        said, problem = problem, wanted.probe(healthy.id)
-        if not problem:
-            return healthy
-        if problem != said:
-            client.progress(f'machine "{name}": {problem}; waiting')
-    raise FlyUnhealthyError(wanted.updating, f"its checks pass, but {problem}")
+    reached(client, wanted, healthy, doing=wanted.updating, keep=lease.keep)
+    return healthy
 
 
 def _find(client: FlyClient, wanted: WantedMachine, name: str) -> Machine | None:
@@ -141,7 +129,7 @@ def _undo(client: FlyClient, wanted: WantedMachine, previous: Machine, lease: Le
     for left in named(client.machines.list(wanted.app), wanted.owner, wanted.name):
         if left.id != previous.id:
             client.progress(f'machine "{left.name}" did not get healthy; removing it')
-            destroy(client, wanted.app, left)
+            remove(client, wanted.app, left, keep=lease.keep)
     lease.keep()
     client.machines.set_metadata(wanted.app, previous, successor_mark(previous, ""), nonce=lease.nonce)
 

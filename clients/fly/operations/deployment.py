@@ -17,7 +17,9 @@ from clients.fly.model import GROUP_KEY, Machine
 from clients.fly.operations.bluegreen import replace_machine, settle
 from clients.fly.operations.in_place import update_in_place
 from clients.fly.operations.pairs import own_names, successor_of
-from clients.fly.operations.retiring import destroy
+from clients.fly.operations.reaching import reached
+from clients.fly.operations.retiring import destroy, remove
+from clients.fly.operations.unknown_machines import serves
 from clients.fly.operations.waiting import Watch
 from clients.fly.operations.wanted import WantedMachine, create
 
@@ -39,13 +41,24 @@ def launch(client: FlyClient, wanted: WantedMachine) -> Machine:
         return update(client, wanted, existing, restart=wanted.min_secrets_version > 0)
     created = create(client, wanted, wanted.name, lambda: _find_again(client, wanted))
     try:
-        return Watch(client=client, app=wanted.app, within=wanted.healthy_within).healthy(created)
+        created = Watch(client=client, app=wanted.app, within=wanted.healthy_within).healthy(created)
+        if _is_in_use(wanted, machines):
+            reached(client, wanted, created, doing=wanted.doing)
     except FlyError:
         client.progress(f'machine "{wanted.name}" did not get healthy; removing it')
         # The next run removes what this one cannot; why it did not get healthy matters more.
         with suppress(FlyError):
-            destroy(client, wanted.app, created)
+            remove(client, wanted.app, created)
         raise
+    return created
+
+
+def _is_in_use(wanted: WantedMachine, machines: Sequence[Machine]) -> bool:
+    """Tell whether the edge reaches another machine of ours, which may go because of the new one (another region)."""
+    if wanted.probe is None:
+        return False
+    others = (machine for machine in machines if serves(machine) and machine.owner == wanted.owner)
+    return any(not wanted.probe(other.id) for other in others)
 
 
 def find(wanted: WantedMachine, machines: Sequence[Machine]) -> Machine | None:

@@ -10,29 +10,47 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from prefect_server.asgi import App, Message, Receive, Scope, Send
 
 logger = logging.getLogger("prefect_fly")
 
-LONGEST_SECONDS = 10.0
-"""Together with the time that open requests have, it is less than the machine's stop timeout."""
+REQUESTS_SECONDS = 20
+LONGEST_SECONDS = 210.0
+"""A machine has 300 s to stop, the most that Fly gives one with shared CPUs: first for open requests, then for what was
+taken; the rest is for Prefect's own end, which took half a minute on a busy computer."""
+
+STALLED_SECONDS = 60.0
+"""What does not get on, as while the database is away, is not waited for any longer."""
 
 QUIET_SECONDS = 1.0
-"""What was taken from a queue last is being worked on when the queue is empty, and may put something into another."""
+"""Who works on the last message may have put something into another queue."""
 
+SAY_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 
 AGAIN_SECONDS = 5.0
 """Prefect's services have this long to end by themselves before they are told once more."""
 
 
-def finishing(app: App, unfinished: Callable[[], int]) -> App:
+class Messages(Protocol):
+    """What the server keeps in its memory to be worked on."""
+
+    def left(self) -> int:
+        """Count those that wait or are being worked on."""
+
+    def finished(self) -> int:
+        """Count those that were worked on since the server began."""
+
+
+def finishing(app: App, messages: Messages, *, clock: Callable[[], float] = time.monotonic) -> App:
     """Return the application, which learns of the end of its life only when nothing is left to be worked on.
 
     Args:
         app: the server; it gets no requests any more by then.
-        unfinished: counts the messages that wait.
+        messages: that it has taken.
+        clock: seconds that never go back.
     """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +61,7 @@ def finishing(app: App, unfinished: Callable[[], int]) -> App:
         async def at_last() -> Message:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
-                await _quiet(unfinished)
+                await _quiet(messages, clock)
             return message
 
         await app(scope, at_last, send)
@@ -61,12 +79,20 @@ def cancel(task: asyncio.Future[None], again: float = AGAIN_SECONDS) -> None:
         asyncio.get_running_loop().call_later(again, cancel, task, again)
 
 
-async def _quiet(unfinished: Callable[[], int]) -> None:
-    began = busy = time.monotonic()
-    while (now := time.monotonic()) - began < LONGEST_SECONDS:
-        if unfinished():
+async def _quiet(messages: Messages, clock: Callable[[], float]) -> None:
+    began = busy = moved = said = clock()
+    finished = messages.finished()
+    while (now := clock()) - began < LONGEST_SECONDS and now - moved < STALLED_SECONDS:
+        left = messages.left()
+        if left:
             busy = now
         elif now - busy >= QUIET_SECONDS:
             return
+        before, finished = finished, messages.finished()
+        if finished != before:
+            moved = now
+        if left and now - said >= SAY_SECONDS:
+            said = now
+            logger.info("ending; %d messages are still to be worked on", left)
         await asyncio.sleep(_LOOK_SECONDS)
-    logger.warning("ending with %d messages that nobody worked on", unfinished())
+    logger.warning("ending with %d messages that nobody worked on", messages.left())

@@ -15,7 +15,7 @@ from fastapi import FastAPI  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.api.server import create_app  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.events import triggers  # type: ignore[import-not-found,unused-ignore]
 from prefect.server.services import perpetual_services  # type: ignore[import-not-found,unused-ignore]
-from prefect.server.utilities.messaging.memory import Topic  # type: ignore[import-not-found,unused-ignore]
+from prefect.server.utilities.messaging.memory import Consumer, Topic  # type: ignore[import-not-found,unused-ignore]
 
 from prefect_server.gate import SelfCheckError
 from prefect_server.permission import Routes
@@ -100,10 +100,38 @@ def all_routes(routes: Iterable[Unknown], base: str = "") -> Iterator[tuple[str,
             yield base + route.path, route
 
 
-def unfinished() -> int:
-    """Count the messages in this process's memory that no service has taken yet."""
-    subscriptions = [each for topic in Topic._topics.values() for each in topic._subscriptions]  # noqa: SLF001
-    return sum(each._queue.qsize() + each._retry.qsize() for each in subscriptions)  # noqa: SLF001
+class MessagesInMemory:
+    """The messages that Prefect's services have in this process's memory."""
+
+    def __init__(self) -> None:
+        self._in_hand = self._finished = 0
+
+    def count(self) -> None:
+        """Count from now on what services take and finish; before any of them runs."""
+        run = Consumer.run
+
+        async def counting(consumer: Unknown, handler: Unknown) -> None:
+            async def counted(message: Unknown) -> None:
+                self._in_hand += 1
+                try:
+                    await handler(message)
+                    self._finished += 1
+                finally:
+                    self._in_hand -= 1
+
+            await run(consumer, counted)
+
+        Consumer.run = counting
+
+    def left(self) -> int:
+        """Count those that wait or are being worked on."""
+        subscriptions = [each for topic in Topic._topics.values() for each in topic._subscriptions]  # noqa: SLF001
+        waiting = sum(each._queue.qsize() + each._retry.qsize() for each in subscriptions)  # noqa: SLF001
+        return self._in_hand + int(waiting)
+
+    def finished(self) -> int:
+        """Count those that were worked on since the server began."""
+        return self._finished
 
 
 def guard_periodic_services(guarded: Callable[[Unknown], Unknown]) -> None:

@@ -14,7 +14,7 @@ from prefect_server import metrics, prefect_app, prefect_leases, prefect_lineage
 from prefect_server.asgi import App
 from prefect_server.counters import FloodFilter
 from prefect_server.duty import Duty
-from prefect_server.ending import cancel, finishing
+from prefect_server.ending import REQUESTS_SECONDS, cancel, finishing
 from prefect_server.exit_codes import ExitCode
 from prefect_server.gate import Gate
 from prefect_server.lineage.filling import Filler, filling
@@ -28,7 +28,6 @@ logger = logging.getLogger("prefect_fly")
 # An event may be 1.5 MB; uvicorn's own limit of 16 MB would let an anonymous client fill a small machine.
 LARGEST_SOCKET_MESSAGE = 2 * 1024 * 1024
 MOST_QUEUED_SOCKET_MESSAGES = 8
-SHUTDOWN_SECONDS = 20
 
 
 async def serve(settings: ServerSettings, gate: Gate, duty: Duty | None) -> int:
@@ -44,7 +43,7 @@ async def serve(settings: ServerSettings, gate: Gate, duty: Duty | None) -> int:
         access_log=False,
         server_header=False,
         timeout_keep_alive=prefect.api.keepalive_timeout,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=REQUESTS_SECONDS,
         ws_ping_interval=prefect.api.websocket_ping_interval,
         ws_ping_timeout=prefect.api.websocket_ping_timeout,
         ws=LimitedSocketProtocol,
@@ -71,7 +70,9 @@ def _filler(settings: ServerSettings) -> Filler:
 
 def _alone(gate: Gate, duty: Duty) -> App:
     """Put around the gate what a server needs that shares no queue with others."""
-    return duty.around(finishing(gate, prefect_app.unfinished))
+    messages = prefect_app.MessagesInMemory()
+    messages.count()
+    return duty.around(finishing(gate, messages))
 
 
 async def services(settings: ServerSettings) -> int:

@@ -1,17 +1,16 @@
-"""Who runs the periodic services, by a lease that a test holds; and how a server ends, with work left and without."""
+"""Who runs the periodic services, by a lease that a test holds."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
-from prefect_server import duty, ending  # type: ignore[attr-defined,unused-ignore]
-from prefect_server.asgi import Message, Receive, Scope, Send
+from prefect_server import duty  # type: ignore[attr-defined,unused-ignore]
 from prefect_server.duty import LASTS_SECONDS, CouldNotAskError, Duty, Look
 
 from tests.support.scripted_http import FakeClock
+from tests.support.server_life import Life
 
 
 class SharedLease:
@@ -62,45 +61,6 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the keeper look all the time."""
     monkeypatch.setattr(duty, "RENEW_SECONDS", 0.0)
     monkeypatch.setattr(duty, "TRY_SECONDS", 0.0)
-    monkeypatch.setattr(ending, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(ending, "_LOOK_SECONDS", 0.0)
-
-
-class Life:
-    """The life of a server around which something was put: it begins, and ends when told to."""
-
-    def __init__(self, around: Callable[[Any], Any]) -> None:
-        self.said: list[str] = []
-        self._end = asyncio.Event()
-        self._began = asyncio.Event()
-        self._task = asyncio.ensure_future(around(self._app)({"type": "lifespan"}, self._receive, self._send))
-
-    async def began(self) -> None:
-        """Return when it has begun."""
-        await self._began.wait()
-
-    async def end(self) -> None:
-        """End it, and return when it has ended."""
-        self._end.set()
-        await self._task
-
-    async def _app(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        self.said.append("told")
-        await send({"type": "lifespan.shutdown.complete"})
-
-    async def _receive(self) -> Message:
-        if not self._began.is_set():
-            return {"type": "lifespan.startup"}
-        await self._end.wait()
-        return {"type": "lifespan.shutdown"}
-
-    async def _send(self, message: Message) -> None:
-        self.said.append(message["type"])
-        if message["type"] == "lifespan.startup.complete":
-            self._began.set()
 
 
 async def become(wanted: Callable[[], bool]) -> None:
@@ -210,63 +170,3 @@ def test_whoever_cannot_renew_stops_by_itself() -> None:
         await life.end()
 
     on_clock(test)
-
-
-def test_what_was_taken_is_worked_on_before_the_end() -> None:
-    """Prefect is told to end only when its queues are empty."""
-
-    async def test() -> None:
-        waiting = [3]
-        life = Life(lambda app: ending.finishing(app, lambda: waiting[0]))
-        await life.began()
-        over = asyncio.ensure_future(life.end())
-        for _ in range(50):
-            await asyncio.sleep(0)
-        assert "told" not in life.said
-        waiting[0] = 0
-        await over
-        assert life.said[-2:] == ["told", "lifespan.shutdown.complete"]
-
-    asyncio.run(test())
-
-
-def test_a_queue_that_nobody_empties_does_not_hold_the_end_up_for_ever(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """After its time the server ends all the same, and says what it leaves."""
-    monkeypatch.setattr(ending, "LONGEST_SECONDS", 0.0)
-
-    async def test() -> None:
-        life = Life(lambda app: ending.finishing(app, lambda: 1))
-        await life.began()
-        await life.end()
-        assert "told" in life.said
-
-    asyncio.run(test())
-    assert "ending with 1 messages that nobody worked on" in caplog.text
-
-
-@pytest.mark.parametrize("lost", [0, 1, 3])
-def test_services_end_although_a_cancellation_was_lost(lost: int) -> None:
-    """Who takes a cancellation for a failure of Redis and goes on is told again, until it ends."""
-    told = 0
-
-    async def goes_on() -> None:
-        nonlocal told
-        while True:
-            try:
-                await asyncio.get_running_loop().create_future()
-            except asyncio.CancelledError:
-                told += 1
-                if told > lost:
-                    raise
-
-    async def test() -> None:
-        task = asyncio.ensure_future(goes_on())
-        await asyncio.sleep(0)
-        ending.cancel(task, again=0.01)
-        await asyncio.wait([task])
-        assert task.cancelled()
-
-    asyncio.run(test())
-    assert told == lost + 1
