@@ -66,8 +66,8 @@ def test_a_machine_beside_the_server(sandbox: Sandbox, server: str) -> None:
         assert (launch.machine_id, launch.image, launch.arguments) == (reached.relay.machine.id, IMAGE, ("relay",))
         environ = launch.environment
         assert (environ["PREFECT_FLY_RELAY_HOST"], environ["PREFECT_FLY_RELAY_PORT"]) == ("db.flycast", "5432")
-        # 120 s, and 45 for each machine that a restore may have to stop meanwhile.
-        assert environ["PREFECT_FLY_RELAY_IDLE"] == "165"
+        # 120 s, and 310 for each machine that a restore may have to stop meanwhile.
+        assert environ["PREFECT_FLY_RELAY_IDLE"] == "430"
         assert [machine.id for machine in server_machines(fly, "shop")] == [server]
         assert "p" not in environ.values()
     assert live(sandbox) == [server]
