@@ -11,9 +11,17 @@ from uuid import uuid4
 import pytest
 import requests
 
+from sandbox.core.ports import free_port
 from sandbox.postgres import PostgresServer
 from tests.support.migration import name_of
-from tests.support.prefect_server import Program, running
+from tests.support.prefect_server import (
+    Program,
+    database_environment,
+    plain_environment,
+    result_of,
+    run_client,
+    running,
+)
 from tests.support.side_by_side import ask, server
 from tests.support.waiting import until
 
@@ -99,6 +107,16 @@ def test_without_limits_no_connection_stands_beside_the_pool(
     with running(server(tmp_path, url, "only", **LOOKS_OFTEN)):
         until(lambda: int(postgres.execute(looked, name_of(url)) or 0) > 2)
         assert postgres.execute(sessions, name_of(url)) == "0"
+
+
+def test_a_connection_that_is_about_to_end_is_opened_again(
+    migrated_database: Callable[[], str], tmp_path: Path
+) -> None:
+    """The database has said that the session ends, and the driver refuses everything: a request does not notice."""
+    environ = plain_environment(tmp_path) | database_environment(migrated_database())
+    listening = {"PREFECT_SERVER_API_PORT": str(free_port()), "PREFECT_FLY_METRICS_PORT": str(free_port())}
+    script = Path(__file__).parent / "clients" / "ended_session.py"
+    assert result_of(run_client(script, environ | listening)) == {"renewed": True}
 
 
 def test_a_lost_connection_to_the_leases_is_opened_again(

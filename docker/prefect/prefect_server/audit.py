@@ -81,16 +81,16 @@ class Question:
 
 
 class Store(Protocol):
-    """Where rows are kept. Everything raises StoreError."""
+    """Where rows are kept, at times by its own clock. Everything raises StoreError."""
 
-    async def write(self, lines: Sequence[Line]) -> None:
-        """Keep the lines, all or none."""
+    async def write(self, lines: Sequence[tuple[Line, float]]) -> None:
+        """Keep the lines, all or none; each comes with its age in seconds."""
 
     async def read(self, question: Question) -> list[tuple[int, Line]]:
         """Return rows with their ids."""
 
-    async def forget(self, before: float) -> None:
-        """Remove what is older."""
+    async def forget(self, seconds: float) -> None:
+        """Remove what is older than that."""
 
 
 def rfc3339(at: float) -> str:
@@ -104,15 +104,22 @@ class Audit:
     Args:
         store: keeps them; None for the log alone.
         keep_days: how long they are kept.
-        clock: unix seconds.
+        clock: unix seconds, for the log: in the table a clock that jumps must not make a line old.
+        steady: seconds that never go back.
     """
 
-    def __init__(self, store: Store | None = None, keep_days: int = 0, clock: Callable[[], float] = time.time) -> None:
-        self._store, self.keep_days, self._clock = store, keep_days, clock
-        self._waiting: deque[Line] = deque()
+    def __init__(
+        self,
+        store: Store | None = None,
+        keep_days: int = 0,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self.keep_days, self._clock, self._steady = store, keep_days, clock, steady
+        self._waiting: deque[tuple[Line, float]] = deque()
         self._flushing = asyncio.Lock()
         self._failing = False
-        self._tidy_at = 0.0
+        self._tidy_at = float("-inf")
         self.not_kept = 0
 
     def note(
@@ -136,18 +143,19 @@ class Audit:
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self.not_kept += 1
-        self._waiting.append(line)
+        self._waiting.append((line, self._steady()))
 
     async def flush(self) -> bool:
         """Write what waits; tell whether the database took it all."""
         async with self._flushing:
             while self._store and self._waiting:
                 batch = [self._waiting[index] for index in range(min(BATCH, len(self._waiting)))]
-                if not await self._attempt(self._store.write(batch), "write"):
+                now = self._steady()
+                if not await self._attempt(self._store.write([(line, now - noted) for line, noted in batch]), "write"):
                     return False
                 # While it was written the queue may have been full and have lost its oldest.
-                for line in batch:
-                    if self._waiting and self._waiting[0] is line:
+                for each in batch:
+                    if self._waiting and self._waiting[0] is each:
                         self._waiting.popleft()
         return True
 
@@ -188,9 +196,9 @@ class Audit:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.flush()
-            if self._clock() >= self._tidy_at:
-                await self._attempt(store.forget(self._clock() - self.keep_days * DAY_SECONDS), "tidy")
-                self._tidy_at = self._clock() + TIDY_SECONDS
+            if self._steady() >= self._tidy_at:
+                await self._attempt(store.forget(self.keep_days * DAY_SECONDS), "tidy")
+                self._tidy_at = self._steady() + TIDY_SECONDS
 
     async def answer(self, query: bytes) -> tuple[int, object]:
         """Answer GET /gate/audit: status and body."""

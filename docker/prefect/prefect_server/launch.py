@@ -192,6 +192,7 @@ def serve(environ: Mapping[str, str]) -> int:
         if settings.audit_keep_days:
             gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
         duty = make_duty(settings, environ)
+        _guard_against_clocks()
     return asyncio.run(running.serve(settings, gate, duty))
 
 
@@ -216,6 +217,20 @@ def make_duty(settings: ServerSettings, environ: Mapping[str, str]) -> Duty | No
     return duty
 
 
+def _guard_against_clocks() -> None:
+    """Keep a clock that jumps from removing what is not old, and from stopping what is periodic.
+
+    Raises:
+        VerbError: Prefect's services are not where they were.
+    """
+    from prefect_server import prefect_clock  # noqa: PLC0415 - Prefect reads its settings when it is imported
+
+    try:
+        prefect_clock.guard()
+    except SelfCheckError as error:
+        raise VerbError(ExitCode.OTHER, f"could not start the services: {error}") from error
+
+
 def _raise_open_files() -> None:
     """Slow clients cost an open file each; take as many as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -236,6 +251,7 @@ def services(environ: Mapping[str, str]) -> int:
         prepare(settings, "services")
         from prefect_server import prefect_outage, running  # noqa: PLC0415 - Prefect reads its settings when imported
 
+        _guard_against_clocks()
     try:
         return asyncio.run(running.services(settings))
     except prefect_outage.REDIS_AWAY as error:

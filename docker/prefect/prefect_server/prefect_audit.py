@@ -15,8 +15,11 @@ from prefect.server.database import provide_database_interface  # type: ignore[i
 from prefect_server.audit import Line, Question, StoreError
 from prefect_server.own_tables import in_own_schema
 
-_COLUMNS = [each.name for each in fields(Line)]
-_WRITE = f"INSERT INTO {{own}}.audit ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608 - constants
+_COLUMNS = [each.name for each in fields(Line) if each.name != "at"]
+_WRITE = (
+    f"INSERT INTO {{own}}.audit (at, {', '.join(_COLUMNS)}) "  # noqa: S608 - constants
+    f"VALUES (clock_timestamp() - make_interval(secs => :age), {', '.join(f':{name}' for name in _COLUMNS)})"
+)
 # A key's generation is a number behind a dot, which no login's name holds.
 _READ = r"""
 SELECT id, at, login, rights, method, route, object, status, client FROM {own}.audit
@@ -25,7 +28,7 @@ WHERE at >= :since AND (CAST(:before AS bigint) IS NULL OR id < :before)
     AND NOT regexp_replace(login, '\.[0-9]+$', '') = ANY(CAST(:without AS text[]))
 ORDER BY id DESC LIMIT :limit
 """
-_FORGET = "DELETE FROM {own}.audit WHERE at < :before"
+_FORGET = "DELETE FROM {own}.audit WHERE at < clock_timestamp() - make_interval(secs => :seconds)"
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,9 @@ class AuditTable:
 
     prefect_schema: str
 
-    async def write(self, lines: Sequence[Line]) -> None:
-        """Insert the lines in one transaction."""
-        rows = [{**vars(line), "at": datetime.fromtimestamp(line.at, UTC)} for line in lines]
+    async def write(self, lines: Sequence[tuple[Line, float]]) -> None:
+        """Insert the lines in one transaction, at times by the database's clock."""
+        rows = [{name: getattr(line, name) for name in _COLUMNS} | {"age": age} for line, age in lines]
         async with self._connection() as connection:
             await connection.execute(self._sql(_WRITE), rows)
 
@@ -50,15 +53,12 @@ class AuditTable:
         }
         async with self._connection() as connection:
             found = (await connection.execute(self._sql(_READ), wanted)).mappings().all()
-        return [
-            (row["id"], Line(**{name: row[name] for name in _COLUMNS if name != "at"}, at=row["at"].timestamp()))
-            for row in found
-        ]
+        return [(row["id"], Line(**{name: row[name] for name in _COLUMNS}, at=row["at"].timestamp())) for row in found]
 
-    async def forget(self, before: float) -> None:
-        """Delete what is older."""
+    async def forget(self, seconds: float) -> None:
+        """Delete what is older by the database's clock."""
         async with self._connection() as connection:
-            await connection.execute(self._sql(_FORGET), {"before": datetime.fromtimestamp(before, UTC)})
+            await connection.execute(self._sql(_FORGET), {"seconds": seconds})
 
     def _sql(self, text: str) -> Any:
         return sa.text(in_own_schema(text, self.prefect_schema))

@@ -40,19 +40,30 @@ IDLE_SECONDS = 30.0
 ANSWER_SECONDS, CLOSE_SECONDS = 15.0, 5.0
 """A database that went away without a word must not stop everybody behind the one who asks it."""
 
-_BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+_BROKEN = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the database has said that it ends the session, and not ended it yet
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
+# Time is the database's: a server's clock that jumps must not end a lease.
 _CREATE = """
 INSERT INTO {own}.lease (id, resources, created_at, expires_at, slots, holder_type, holder)
-VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING
+VALUES ($1, $2, clock_timestamp(), clock_timestamp() + $3::interval, $4, $5, $6) ON CONFLICT (id) DO NOTHING
 """
-_READ = "SELECT * FROM {own}.lease WHERE id = $1"
-_RENEW = "UPDATE {own}.lease SET expires_at = $2 WHERE id = $1 RETURNING id"
+_READ = """
+SELECT resources, slots, holder_type, holder, expires_at - clock_timestamp() AS left_over,
+    clock_timestamp() - created_at AS age
+FROM {own}.lease WHERE id = $1
+"""
+_RENEW = "UPDATE {own}.lease SET expires_at = clock_timestamp() + $2::interval WHERE id = $1 RETURNING id"
 _REVOKE = "DELETE FROM {own}.lease WHERE id = $1"
-_ACTIVE = "SELECT id FROM {own}.lease WHERE expires_at > $1 ORDER BY expires_at, id LIMIT $2 OFFSET $3"
-_EXPIRED = "SELECT id FROM {own}.lease WHERE expires_at < $1 ORDER BY expires_at LIMIT $2"
+_ACTIVE = "SELECT id FROM {own}.lease WHERE expires_at > clock_timestamp() ORDER BY expires_at, id LIMIT $1 OFFSET $2"
+_EXPIRED = "SELECT id FROM {own}.lease WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1"
 _HOLDERS = """
 SELECT id, holder_type, holder FROM {own}.lease
-WHERE $1 = ANY (resources) AND expires_at > $2 AND holder IS NOT NULL ORDER BY created_at
+WHERE $1 = ANY (resources) AND expires_at > clock_timestamp() AND holder IS NOT NULL ORDER BY created_at
 """
 
 
@@ -137,8 +148,7 @@ class ConcurrencyLeaseStorage(PrefectLeaseStorage):  # type: ignore[misc,unused-
             _CREATE,
             lease.id,
             resource_ids,
-            lease.created_at,
-            lease.expiration,
+            ttl,
             metadata.slots if metadata else None,
             holder.type if holder else None,
             holder.id if holder else None,
@@ -148,11 +158,11 @@ class ConcurrencyLeaseStorage(PrefectLeaseStorage):  # type: ignore[misc,unused-
     async def read_lease(self, lease_id: UUID) -> ResourceLease[ConcurrencyLimitLeaseMetadata] | None:
         """Return a lease, expired or not; None when there is none."""
         rows = await LINE.ask(_READ, lease_id)
-        return _lease(rows[0]) if rows else None
+        return _lease(lease_id, rows[0]) if rows else None
 
     async def renew_lease(self, lease_id: UUID, ttl: timedelta) -> bool:
         """Let a lease last for so long from now on; False when there is none."""
-        return bool(await LINE.ask(_RENEW, lease_id, datetime.now(UTC) + ttl))
+        return bool(await LINE.ask(_RENEW, lease_id, ttl))
 
     async def revoke_lease(self, lease_id: UUID) -> None:
         """Remove a lease, if it is there."""
@@ -160,29 +170,30 @@ class ConcurrencyLeaseStorage(PrefectLeaseStorage):  # type: ignore[misc,unused-
 
     async def read_active_lease_ids(self, limit: int = 100, offset: int = 0) -> list[UUID]:
         """Return leases that have not expired, those that will first first."""
-        return [row["id"] for row in await LINE.ask(_ACTIVE, datetime.now(UTC), limit, offset)]
+        return [row["id"] for row in await LINE.ask(_ACTIVE, limit, offset)]
 
     async def read_expired_lease_ids(self, limit: int = 100) -> list[UUID]:
         """Return leases that have expired, oldest first."""
         async with borrow() as lent:
-            return [row["id"] for row in await lent.fetch(LINE.named(_EXPIRED), datetime.now(UTC), limit)]
+            return [row["id"] for row in await lent.fetch(LINE.named(_EXPIRED), limit)]
 
     async def list_holders_for_limit(self, limit_id: UUID) -> list[tuple[UUID, ConcurrencyLeaseHolder]]:
         """Return who holds slots of a limit, with their leases, oldest first."""
-        rows = await LINE.ask(_HOLDERS, limit_id, datetime.now(UTC))
+        rows = await LINE.ask(_HOLDERS, limit_id)
         return [(row["id"], _holder(row)) for row in rows]
 
 
-def _lease(row: Any) -> ResourceLease[ConcurrencyLimitLeaseMetadata]:
+def _lease(lease_id: UUID, row: Any) -> ResourceLease[ConcurrencyLimitLeaseMetadata]:
     metadata = None
     if row["slots"] is not None:
         holder = _holder(row) if row["holder"] else None
         metadata = ConcurrencyLimitLeaseMetadata(slots=row["slots"], holder=holder)
+    now = datetime.now(UTC)  # which is what Prefect compares it with
     return ResourceLease(
-        id=row["id"],
+        id=lease_id,
         resource_ids=list(row["resources"]),
-        expiration=row["expires_at"],
-        created_at=row["created_at"],
+        expiration=now + row["left_over"],
+        created_at=now - row["age"],
         metadata=metadata,
     )
 

@@ -27,26 +27,28 @@ class Rows:
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
+        self.ages: list[float] = []
         self.forgotten: list[float] = []
         self.tidied = asyncio.Event()
         self.away = False
         self.hangs = False
 
-    async def write(self, lines: Sequence[Line]) -> None:
+    async def write(self, lines: Sequence[tuple[Line, float]]) -> None:
         """Keep them."""
         if self.hangs:
             await asyncio.get_running_loop().create_future()
         if self.away:
             raise StoreError("ConnectionRefusedError")
-        self.lines += lines
+        self.lines += [line for line, _ in lines]
+        self.ages += [age for _, age in lines]
 
     async def read(self, question: Question) -> list[tuple[int, Line]]:
         """All of them, newest first."""
         return list(enumerate(self.lines, 1))[::-1][: question.limit]
 
-    async def forget(self, before: float) -> None:
+    async def forget(self, seconds: float) -> None:
         """Remember what was asked."""
-        self.forgotten.append(before)
+        self.forgotten.append(seconds)
         self.tidied.set()
 
 
@@ -133,17 +135,31 @@ def test_lines_are_written_in_batches_and_old_ones_forgotten(monkeypatch: pytest
     monkeypatch.setattr(audit_module, "FLUSH_SECONDS", 0.01)
 
     async def run() -> None:
-        rows, now = Rows(), 100 * DAY_SECONDS
-        audit = Audit(rows, 30, clock=lambda: now)
+        rows = Rows()
+        audit = Audit(rows, 30)
         async with audit.keeping():
             for number in range(3):
                 note(audit, number)
             await asyncio.wait_for(rows.tidied.wait(), PATIENCE)
             assert [line.object for line in rows.lines] == ["run-0", "run-1", "run-2"]
-            assert rows.forgotten == [70 * DAY_SECONDS]
+            assert rows.forgotten == [30 * DAY_SECONDS]
             note(audit, 3)
         assert len(rows.lines) == 4
         assert audit.not_kept == 0
+
+    asyncio.run(run())
+
+
+def test_a_clock_that_jumps_makes_no_line_older() -> None:
+    """The table gets a line's age by a clock that never jumps; the log has what the server took for the time."""
+
+    async def run() -> None:
+        rows, times = Rows(), {"clock": 100 * DAY_SECONDS, "steady": 7.0}
+        audit = Audit(rows, 30, clock=lambda: times["clock"], steady=lambda: times["steady"])
+        note(audit)
+        times.update(clock=60 * DAY_SECONDS, steady=9.5)
+        assert await audit.flush()
+        assert (rows.ages, rows.lines[0].at) == ([2.5], 100 * DAY_SECONDS)
 
     asyncio.run(run())
 

@@ -54,7 +54,7 @@ class _Unreadable:
 
     transaction = borrow
 
-    async def fetchval(self, *_arguments: object) -> bool:
+    async def fetchval(self, *_arguments: object, **_options: object) -> bool:
         return True
 
     async def fetchrow(self, *_arguments: object, **_options: object) -> Mapping[str, int]:

@@ -3,7 +3,8 @@
 There is no mark in the database that says how far it came: an event is new when its id is not among our runs. So a
 restart, a second server and an event that arrives late need no care of their own. A round looks at what was written
 since the round before, and somewhat further back for what was being written then; everything that Prefect still has is
-looked at when it starts, after a failure, and once a day, should a clock have been wrong.
+looked at when it starts, after a failure, when the clock went back, and once a day, should another clock have been
+wrong. What is too old is told by the database's clock.
 """
 
 from __future__ import annotations
@@ -92,18 +93,25 @@ class Filler:
             CouldNotAskError: the database did not do what was asked.
         """
         now, clock = self._now(), self._clock()
-        horizon = now - self._keep
-        if self._looked is None or clock - self._looked_at_all >= DAY:
-            everything, mark, since = True, "occurred", horizon
+        if self._looked is None or now < self._looked or clock - self._looked_at_all >= DAY:
+            added = await self._look_at_all()
+            self._looked_at_all = clock
         else:
-            everything, mark, since = False, "updated", self._looked - OVERLAP
+            added = await self._look("updated", self._looked - OVERLAP)
+        self._looked = now
+        return added
+
+    async def _look_at_all(self) -> int:
+        async with self._borrow() as connection:
+            horizon = await connection.fetchval(tables.HORIZON, self._keep, timeout=STATEMENT_SECONDS)
+        added = await self._look("occurred", horizon)
+        async with self._borrow() as connection:
+            await connection.execute(self._sql(tables.FORGET_RUNS), horizon, timeout=STATEMENT_SECONDS)
+        return added
+
+    async def _look(self, mark: str, since: datetime) -> int:
         added = await self._take_runs(mark, since)
         await self._take_descriptions(mark, since)
-        if everything:
-            async with self._borrow() as connection:
-                await connection.execute(self._sql(tables.FORGET_RUNS), horizon, timeout=STATEMENT_SECONDS)
-            self._looked_at_all = clock
-        self._looked = now
         return added
 
     async def _take_runs(self, mark: str, since: datetime) -> int:

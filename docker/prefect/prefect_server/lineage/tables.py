@@ -221,6 +221,7 @@ FROM jsonb_to_recordset($1::text::jsonb) AS d (
 )
 WHERE a.key = d.key AND (a.described_at IS NULL OR a.described_at < d.at)
 """
+HORIZON = "SELECT clock_timestamp() - $1::interval"
 FORGET_RUNS = "DELETE FROM {own}.asset_run WHERE occurred < $1"
 
 # Made into JSON by the database: this process never holds ten thousand assets as objects. Numbers of assets are places
