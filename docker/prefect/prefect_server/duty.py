@@ -162,7 +162,10 @@ class Duty:
         self._until = asked + LASTS_SECONDS if look.ours else float("-inf")
         if look.ours != before:
             logger.info("the periodic services run %s", "here" if look.ours else "at another server")
-        await self._work.looked(look, asked)
+        # What it could not tell others in time it tells them with the next look.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._work.looked(look, asked)
 
     async def _end(self, keeper: asyncio.Task[None]) -> None:
         """Let what is under way finish, then let the next server begin."""
@@ -171,8 +174,10 @@ class Duty:
         held, self._until = self.held, float("-inf")
         with contextlib.suppress(CouldNotAskError, TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._idle.wait()
                 await self._work.end()
+        with contextlib.suppress(CouldNotAskError, TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._idle.wait()
                 await self._lease.give_back(self._holder)
                 if held:
                     logger.info("the periodic services no longer run here")

@@ -42,14 +42,21 @@ class StubWork:
     def __init__(self, lease: SharedLease) -> None:
         self.lease, self.looks = lease, list[Look]()
         self.ended_with: str | None = None
+        self.hangs = False
 
     async def looked(self, look: Look, _asked: float) -> None:
         """Keep one."""
         self.looks.append(look)
+        await self._tell()
 
     async def end(self) -> None:
         """Keep who has the lease."""
         self.ended_with = self.lease.holder
+        await self._tell()
+
+    async def _tell(self) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
 
 
 def duty_of(lease: SharedLease, holder: str, work: StubWork | None = None) -> Duty:
@@ -121,6 +128,23 @@ def test_a_server_learns_of_another_one_with_the_lease() -> None:
         await lease.take("new", LASTS_SECONDS)
         await become(lambda: work.looks[-1].beside)
         await life.end()
+
+    on_clock(test)
+
+
+def test_who_cannot_tell_others_what_it_did_renews_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that hangs in the middle of that costs the patience of one call; at the end as well."""
+    monkeypatch.setattr(duty, "PATIENCE_SECONDS", 0.01)
+
+    async def test(clock: FakeClock) -> None:
+        lease = SharedLease(clock)
+        work = StubWork(lease)
+        work.hangs = True
+        life = Life(duty_of(lease, "old", work).around)
+        await life.began()
+        await become(lambda: len(work.looks) > 1)
+        await life.end()
+        assert lease.holder == ""
 
     on_clock(test)
 
