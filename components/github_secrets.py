@@ -9,8 +9,10 @@ as no change, and a deletion meant for the old owner goes to the new one. So eac
 deletes what it made.
 
 The engine deletes what left the program at the end of an update, when the redeploy has already run. A name that the
-redeploy must not see (the auth string, which wins over a key of Prefect Cloud) would still be there. So all names but
-the first take theirs from the first one's: when that is replaced, the engine deletes those that hang on it before.
+redeploy must not see (the auth string, which wins over a key of Prefect Cloud) would still be there. So such a name
+hangs on a resource without an object, which stays: when that is replaced, the engine deletes the secret before. Each
+name has its own, since the engine deletes again what it deleted so when a later one fails, and GitHub's provider takes
+its absence for a failure.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class GitHubSecretsArgs:
         repository: name of the repository without its owner.
         environment: environment that holds the secrets; None for the repository itself.
         values: secret name to value.
-        absent: names that must be gone before what waits for these secrets goes on.
+        removable: names among them that another setting of the stack may take away.
+        absent: names that it has taken away; they are gone before what waits for these secrets goes on.
     """
 
     owner: str
@@ -44,6 +47,7 @@ class GitHubSecretsArgs:
     repository: str
     environment: str | None
     values: Mapping[str, pulumi.Input[str]]
+    removable: Sequence[str] = ()
     absent: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -61,19 +65,24 @@ class GitHubSecrets(pulumi.ComponentResource):
         super().__init__(GITHUB_SECRETS, name, None, opts)
         # Old and new share one name on GitHub: replacing must delete first, or the deletion would take the new value.
         child = child_options(
-            self, opts, delete_before_replace=True, provider=args.provider, replacement_trigger=_trigger(args)
+            self, opts, delete_before_replace=True, provider=args.provider, replacement_trigger=args.owner.lower()
         )
-        first, *others = args.values
-        secrets = [_secret(f"{name}-{first}", first, args, child)]
-        secrets += [_secret(f"{name}-{other}", other, args, child, after=secrets[0]) for other in others]
-        self.waits_for = list(secrets)
+        names = {
+            each: _removable(f"{name}-{each}", each, child_options(self, replacement_trigger=each in args.values))
+            for each in (*args.removable, *args.absent)
+        }
+        secrets = [
+            _secret(f"{name}-{each}", names[each].output if each in names else each, value, args, child)
+            for each, value in args.values.items()
+        ]
+        self.waits_for = [*secrets, *names.values()]
         self.names = pulumi.Output.all(*[secret.secret_name for secret in secrets])
         self.register_outputs({"names": self.names})
 
 
-def _trigger(args: GitHubSecretsArgs) -> list[str]:
-    """Return what replaces all secrets when it changes."""
-    return [args.owner.lower(), *sorted(args.absent)]
+def _removable(logical_name: str, secret_name: str, opts: pulumi.ResourceOptions) -> pulumi.Stash:
+    own = pulumi.ResourceOptions(delete_before_replace=True)
+    return pulumi.Stash(logical_name, input=secret_name, opts=pulumi.ResourceOptions.merge(opts, own))
 
 
 def github_provider(owner: str, opts: pulumi.ResourceOptions) -> pulumi.ProviderResource:
@@ -91,13 +100,11 @@ def github_provider(owner: str, opts: pulumi.ResourceOptions) -> pulumi.Provider
 
 def _secret(
     logical_name: str,
-    name: str,
+    secret_name: pulumi.Input[str],
+    value: pulumi.Input[str],
     args: GitHubSecretsArgs,
     opts: pulumi.ResourceOptions,
-    after: github.ActionsSecret | github.ActionsEnvironmentSecret | None = None,
 ) -> github.ActionsSecret | github.ActionsEnvironmentSecret:
-    secret_name = after.secret_name.apply(lambda _: name) if after else name
-    value = args.values[name]
     if args.environment is None:
         return github.ActionsSecret(
             logical_name, repository=args.repository, secret_name=secret_name, value=value, opts=opts

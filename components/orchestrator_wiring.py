@@ -23,6 +23,8 @@ from components.ops_command import OpsEvent, ops_command
 from components.orchestrator_redeploy import Deployment, OrchestratorRedeploy, OrchestratorRedeployArgs, OwnServer
 from components.type_tokens import ORCHESTRATOR_WIRING
 
+_OF_OUR_OWN = (AUTH_STRING, CUSTOM_HEADERS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
@@ -53,9 +55,14 @@ class Connection:
         return cls(values={API_URL: api_url, API_KEY: pulumi.Output.secret(key)})
 
     @property
+    def removable(self) -> list[str]:
+        """Names that are set and that Prefect Cloud must not see."""
+        return [name for name in _OF_OUR_OWN if name in self.values]
+
+    @property
     def absent(self) -> list[str]:
         """Names that must not be set."""
-        return [] if AUTH_STRING in self.values else [AUTH_STRING, CUSTOM_HEADERS]
+        return [] if self.removable else list(_OF_OUR_OWN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +142,7 @@ class OrchestratorWiring(pulumi.ComponentResource):
             repository=github.repository,
             environment=github.environment,
             values=connection.values,
+            removable=connection.removable,
             absent=connection.absent,
         )
         return GitHubSecrets(target, secrets, opts)

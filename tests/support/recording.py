@@ -75,6 +75,7 @@ def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
             "sha256": hashlib.sha256(digest.encode()).hexdigest(),
         },
         "pulumi-python:dynamic/credentials:KeyRing": {"generation": 1000, "mac": "proof"},
+        "pulumi:index:Stash": {"output": _plain(args.inputs).get("input")},
         "docker:index/image:Image": {"repoDigest": f"registry.fly.io/{args.name}@sha256:{digest}"},
         "command:local:Command": {
             "stdout": '{"started_at": 12.5, "url": "https://github.com/run/1"}',

@@ -25,7 +25,7 @@ PUBLISHED = "pulumi-python:dynamic/prefect:PublishedKeys"
 IMAGE = "docker:index/image:Image"
 COMMAND = "command:local:Command"
 GITHUB_SECRET = "github:index/actionsSecret:ActionsSecret"
-ENVIRONMENT_SECRET = "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret"
+REMOVABLE = "pulumi:index:Stash"
 
 CLOUD = {
     "mode": "cloud",
@@ -74,6 +74,7 @@ def test_exactly_these_resources_are_registered(program: Program) -> None:
         IMAGE: 1,
         COMMAND: 5,
         GITHUB_SECRET: 3,
+        REMOVABLE: 1,
         "pulumi:providers:github": 1,
     }
 
@@ -100,14 +101,6 @@ def test_destroying_runs_the_rollback_in_order(program: Program) -> None:
     for item in program.resources:
         if item.kind in {APP, ADDRESS, MACHINE, IMAGE}:
             ordered(program, item, bookend)
-
-
-def test_githubs_plugin_is_started_while_the_migration_runs(program: Program) -> None:
-    """Its provider waits for the secrets that are set beside the migration, and for no Command."""
-    (provider,) = program.of("pulumi:providers:github")
-    ordered(program, program.one(SECRETS, "acme-prefect-keys"), provider)
-    (parent,) = [item for item in program.resources if item.urn == provider.parent]
-    assert not {item.urn for item in program.of(COMMAND)} & (program.before(provider) | program.before(parent))
 
 
 def test_the_monitor_needs_the_server_alone_and_goes_when_the_orchestrator_let_go(program: Program) -> None:
@@ -252,27 +245,6 @@ def test_detached_means_no_wiring_and_the_same_server(program: Program) -> None:
     assert {item.urn for item in detached.resources} == {item.urn for item in program.resources} - wired(program)
     assert not detached.of(GITHUB_SECRET)
     assert detached.exports["orchestratorConnected"] is False
-
-
-def test_cloud_wires_the_same_resources_without_a_server(program: Program) -> None:
-    """A change of mode keeps the wiring's URNs, but for the auth string, which would win over the key."""
-    cloud = run_program(flat_config(**CLOUD))
-    assert wired(cloud) == {urn for urn in wired(program) if not urn.endswith("PREFECT_API_AUTH_STRING")}
-    for kind in (APP, MACHINE, IMAGE, MONITOR, KEY):
-        assert not cloud.of(kind)
-    secrets = cloud.one(SECRETS, "acme-orchestrator").inputs
-    assert secrets["values"]["PREFECT_API_KEY"] == "pnu_secret"
-    assert secrets["absent"] == ["PREFECT_API_AUTH_STRING", "PREFECT_CLIENT_CUSTOM_HEADERS"]
-    assert cloud.exports["monthlyCostUsd"] == 0
-
-
-def test_an_environment_takes_the_secrets_instead_of_the_repository() -> None:
-    """github.environment makes environment secrets, under names that carry the environment."""
-    program = run_program(flat_config(github={"environment": "staging"}))
-    assert not program.of(GITHUB_SECRET)
-    assert {item.name for item in program.of(ENVIRONMENT_SECRET)} == {
-        f"environment-staging-{name}" for name in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
-    }
 
 
 def test_an_image_built_elsewhere_needs_no_docker() -> None:
