@@ -10,9 +10,9 @@ deletes what it made.
 
 The engine deletes what left the program at the end of an update, when the redeploy has already run. A name that the
 redeploy must not see (the auth string, which wins over a key of Prefect Cloud) would still be there. So such a name
-hangs on a resource without an object, which stays: when that is replaced, the engine deletes the secret before. Each
-name has its own, since the engine deletes again what it deleted so when a later one fails, and GitHub's provider takes
-its absence for a failure.
+hangs on a resource without an object, which stays: when that is replaced, the engine deletes the secret before. When
+something fails between the two, the engine deletes the secret again the next time, and GitHub's provider takes its
+absence for a failure. So each name has a resource of its own, and nothing else is under way then.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class GitHubSecretsArgs:
         values: secret name to value.
         removable: names among them that another setting of the stack may take away.
         absent: names that it has taken away; they are gone before what waits for these secrets goes on.
+        removed_after: what else is done before one is taken away.
     """
 
     owner: str
@@ -49,6 +50,7 @@ class GitHubSecretsArgs:
     values: Mapping[str, pulumi.Input[str]]
     removable: Sequence[str] = ()
     absent: Sequence[str] = ()
+    removed_after: Sequence[pulumi.Resource] = ()
 
     def __post_init__(self) -> None:
         if not self.values:
@@ -67,21 +69,22 @@ class GitHubSecrets(pulumi.ComponentResource):
         child = child_options(
             self, opts, delete_before_replace=True, provider=args.provider, replacement_trigger=args.owner.lower()
         )
-        names = {
-            each: _removable(f"{name}-{each}", each, child_options(self, replacement_trigger=each in args.values))
-            for each in (*args.removable, *args.absent)
-        }
-        secrets = [
-            _secret(f"{name}-{each}", names[each].output if each in names else each, value, args, child)
-            for each, value in args.values.items()
+        stay = [each for each in args.values if each not in args.removable]
+        secrets = [_secret(f"{name}-{each}", each, args.values[each], args, child) for each in stay]
+        names: dict[str, pulumi.Stash] = {}
+        for each in (*args.removable, *args.absent):
+            alone = child_options(self, opts, after=[*secrets, *args.removed_after, *names.values()])
+            names[each] = _removable(f"{name}-{each}", each, alone, is_set=each in args.values)
+        secrets += [
+            _secret(f"{name}-{each}", names[each].output, args.values[each], args, child) for each in args.removable
         ]
         self.waits_for = [*secrets, *names.values()]
         self.names = pulumi.Output.all(*[secret.secret_name for secret in secrets])
         self.register_outputs({"names": self.names})
 
 
-def _removable(logical_name: str, secret_name: str, opts: pulumi.ResourceOptions) -> pulumi.Stash:
-    own = pulumi.ResourceOptions(delete_before_replace=True)
+def _removable(logical_name: str, secret_name: str, opts: pulumi.ResourceOptions, *, is_set: bool) -> pulumi.Stash:
+    own = pulumi.ResourceOptions(delete_before_replace=True, replacement_trigger=is_set)
     return pulumi.Stash(logical_name, input=secret_name, opts=pulumi.ResourceOptions.merge(opts, own))
 
 

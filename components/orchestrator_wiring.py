@@ -115,7 +115,7 @@ class OrchestratorWiring(pulumi.ComponentResource):
         )
         above = child_options(self, opts, after=[bookend])
         secrets = FlySecrets(name, _secrets_args(args), above)
-        github = self._github(args, args.github, above) if args.github else None
+        github = self._github(args, args.github, secrets, above) if args.github else None
         redeploy = OrchestratorRedeploy(
             name,
             OrchestratorRedeployArgs(
@@ -130,7 +130,11 @@ class OrchestratorWiring(pulumi.ComponentResource):
         self.register_outputs({"runUrl": self.run_url})
 
     def _github(
-        self, args: OrchestratorWiringArgs, connection: Connection, opts: pulumi.ResourceOptions
+        self,
+        args: OrchestratorWiringArgs,
+        connection: Connection,
+        orchestrator: FlySecrets,
+        opts: pulumi.ResourceOptions,
     ) -> GitHubSecrets:
         github, owner = args.deployment.github, args.deployment.github_owner
         # Not the repository's name: after a rename the old name's secrets would be deleted behind the new one's, and
@@ -144,6 +148,7 @@ class OrchestratorWiring(pulumi.ComponentResource):
             values=connection.values,
             removable=connection.removable,
             absent=connection.absent,
+            removed_after=orchestrator.waits_for,
         )
         return GitHubSecrets(target, secrets, opts)
 

@@ -12,14 +12,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_COMPONENTS = ("pulumi:", "prefectfly:")
+_LEFT_OUT = ("pulumi:pulumi:", "pulumi:providers:", "prefectfly:")
 # The address in a name is the sandbox's, with a port that is another one each time.
 _HOST = re.compile(r"[\w.-]+:\d+(?=/)")
 
 
 def drawn(resources: Sequence[Mapping[str, Any]]) -> str:
     """Return the Mermaid text of a state's resources, the same for the same stack."""
-    kept = {each["urn"]: each for each in resources if not each["type"].startswith(_COMPONENTS)}
+    kept = {each["urn"]: each for each in resources if not each["type"].startswith(_LEFT_OUT)}
     before = {urn: {other for other in each.get("dependencies") or () if other in kept} for urn, each in kept.items()}
     order = sorted(kept, key=lambda urn: (_depth(urn, before), _label(kept[urn])))
     names = {urn: f"r{number}" for number, urn in enumerate(order, 1)}
