@@ -61,6 +61,11 @@ class Stage:
         settings = {"mode": mode, "cloud": {"apiUrl": cloud.api_url}, "cloudApiKey": cloud.workspace.key}
         self.engine.set({f"prefect-fly:{name}": value for name, value in settings.items()})
 
+    def set_by_hand(self, name: str) -> None:
+        """Set a secret of the repository, as `gh secret set` does."""
+        vault = self.sandbox.github.repository(captionacc.REPOSITORY).vault
+        vault.put(name, "by hand", self.sandbox.clock.time())
+
     def survives(self, act: Callable[[], object], *, mute: bool = False) -> bool:
         """Run something that may fail; False when it did. One without a sentence is a violation, unless `mute`."""
         seen = len(self.engine.text())
