@@ -9,9 +9,9 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,13 @@ class Stack:
 
         A terminal's ^C reaches `pulumi` as well, which says so and lets the running calls end: it is waited for.
         """
-        argv = ["pulumi", *arguments, "--non-interactive"]
-        with subprocess.Popen(argv, cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL) as engine:
-            while True:
-                with suppress(KeyboardInterrupt):
-                    return engine.wait()
+        argv, environment = ["pulumi", *arguments, "--non-interactive"], self.environment()
+        # Before the engine starts. To ignore the signal would let the engine ignore it too.
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            return subprocess.run(argv, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear: the demo shows how to log in."""
