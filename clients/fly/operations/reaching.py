@@ -7,7 +7,7 @@ from collections.abc import Callable
 from clients.fly.client import FlyClient
 from clients.fly.errors import FlyUnhealthyError
 from clients.fly.model import Machine
-from clients.fly.operations.waiting import POLL
+from clients.fly.operations.waiting import POLL, keep_nothing
 from clients.fly.operations.wanted import WantedMachine
 from clients.loops import until
 
@@ -16,7 +16,12 @@ REACHED_WITHIN = 60.0
 
 
 def reached(
-    client: FlyClient, wanted: WantedMachine, machine: Machine, *, doing: str, keep: Callable[[], None] | None = None
+    client: FlyClient,
+    wanted: WantedMachine,
+    machine: Machine,
+    *,
+    doing: str,
+    keep: Callable[[], None] = keep_nothing,
 ) -> None:
     """Wait until the machine answers through the edge as `wanted` says; one that nothing is routed to is not asked.
 
@@ -34,8 +39,7 @@ def reached(
         return
     problem = ""
     for _left in until(REACHED_WITHIN, timing=client.timing, every=POLL):
-        if keep:
-            keep()
+        keep()
         said, problem = problem, wanted.probe(machine.id)
         if not problem:
             return

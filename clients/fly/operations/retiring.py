@@ -8,7 +8,7 @@ from contextlib import suppress
 from clients.fly.client import FlyClient
 from clients.fly.errors import FlyNotFoundError
 from clients.fly.model import Machine
-from clients.fly.operations.waiting import Watch
+from clients.fly.operations.waiting import Watch, keep_nothing
 
 DRAIN = 2.0
 """Seconds between telling the edge to send nothing new and stopping the program."""
@@ -19,17 +19,13 @@ STOP_WITHIN = 310.0
 GONE_WITHIN = 30.0
 
 
-def _nothing() -> None:
-    """Keep no lease."""
-
-
 def retire(
     client: FlyClient,
     app: str,
     machine: Machine,
     *,
     nonce: str = "",
-    keep: Callable[[], None] = _nothing,
+    keep: Callable[[], None] = keep_nothing,
     drain: float = DRAIN,
 ) -> None:
     """Drain, stop and destroy the machine; done when it is gone.
@@ -59,7 +55,7 @@ def retire(
     destroy(client, app, machine, nonce=nonce)
 
 
-def remove(client: FlyClient, app: str, machine: Machine, *, keep: Callable[[], None] = _nothing) -> None:
+def remove(client: FlyClient, app: str, machine: Machine, *, keep: Callable[[], None] = keep_nothing) -> None:
     """Take away what was made in vain: as `retire` does where it is healthy, so that it may serve; else at once.
 
     Raises:

@@ -32,7 +32,7 @@ _BETWEEN_STARTS = 1.0
 _GAVE_UP = frozenset({"failed", "launch_failed", "stopped", "suspended", "destroyed"})
 
 
-def _nothing() -> None:
+def keep_nothing() -> None:
     """Keep no lease."""
 
 
@@ -95,7 +95,7 @@ class Watch:
     client: FlyClient
     app: str
     within: float
-    keep: Callable[[], None] = _nothing
+    keep: Callable[[], None] = keep_nothing
     verb: str = "start"
 
     def healthy(self, machine: Machine) -> Machine:
