@@ -73,19 +73,20 @@ class GitHubSecrets(pulumi.ComponentResource):
         secrets = [_secret(f"{name}-{each}", each, args.values[each], args, child) for each in stay]
         names: dict[str, pulumi.Stash] = {}
         for each in (*args.removable, *args.absent):
-            alone = child_options(self, opts, after=[*secrets, *args.removed_after, *names.values()])
-            names[each] = _removable(f"{name}-{each}", each, alone, is_set=each in args.values)
+            alone = child_options(
+                self,
+                opts,
+                after=[*secrets, *args.removed_after, *names.values()],
+                delete_before_replace=True,
+                replacement_trigger=each in args.values,
+            )
+            names[each] = pulumi.Stash(f"{name}-{each}", input=each, opts=alone)
         secrets += [
             _secret(f"{name}-{each}", names[each].output, args.values[each], args, child) for each in args.removable
         ]
         self.waits_for = [*secrets, *names.values()]
         self.names = pulumi.Output.all(*[secret.secret_name for secret in secrets])
         self.register_outputs({"names": self.names})
-
-
-def _removable(logical_name: str, secret_name: str, opts: pulumi.ResourceOptions, *, is_set: bool) -> pulumi.Stash:
-    own = pulumi.ResourceOptions(delete_before_replace=True, replacement_trigger=is_set)
-    return pulumi.Stash(logical_name, input=secret_name, opts=pulumi.ResourceOptions.merge(opts, own))
 
 
 def github_provider(owner: str, opts: pulumi.ResourceOptions) -> pulumi.ProviderResource:

@@ -117,8 +117,8 @@ class Repeats:
             self._begun[event.id] = shared
             try:
                 await function(event, *args, **kwargs)
-            except Exception:
-                # It is tried again, here or elsewhere. What is cut off by this server's end is given up there.
+            except Exception:  # whatever it was, the event is tried again, here or elsewhere; it is raised again
+                # What is cut off by this server's end is given up there.
                 if self._begun.pop(event.id, shared):
                     await self._say(self._claims.give_up([event.id]))
                 raise
