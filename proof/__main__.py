@@ -10,13 +10,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
+from functools import partial
 from pathlib import Path
 
 from proof.operations import OPERATIONS
 from proof.report import table
-from proof.sweep import Case, Clean, Outcome, cases, chosen, shard
-from proof.workers import workers
+from proof.sweep import Case, Clean, Outcome, cases, chosen, clean_run, run_case, shard
+from proof.workers import Task, workers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,17 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(table(_lines(flags.results)))
         return 0
     with workers(flags.jobs) as started:
-        running = {name: started.clean_run(name) for name in flags.operation}
-        clean = {name: run.result() for name, run in running.items()}
+        runs = [Task(name=name, operation=name, run=partial(clean_run, name)) for name in flags.operation]
+        clean = {run.operation: future.result() for run, future in started.play(runs)}
         wanted = _wanted(flags, clean)
         done = {line["name"] for line in _lines(flags.results)}
         left = [case for case in wanted if case.name not in done]
         print(f"{len(wanted)} cases, {len(wanted) - len(left)} done before", flush=True)
-        playing = {started.run_case(case, clean[case.operation]): case for case in left}
-        for number, future in enumerate(as_completed(playing), 1):
+        playing = [
+            Task(name=case.name, operation=case.operation, run=partial(run_case, case, clean[case.operation]))
+            for case in left
+        ]
+        for number, (task, future) in enumerate(started.play(playing), 1):
             if error := future.exception():
                 # The others go on; this one is played again by the next run.
-                line = f"BROKEN  {playing[future].name}: {error!r}"
+                line = f"BROKEN  {task.name}: {error!r}"
             else:
                 outcome = future.result()
                 _keep(flags.results, outcome)
