@@ -1,14 +1,12 @@
 """The program: settings in, components out. See README.md."""
 
 import gc
-import os
-import signal
 from datetime import UTC, datetime
 
 # What is imported stays. To look through it for garbage took a sixth of the start, and 0.3 s of the end (ADR 15).
 gc.disable()
 
-from components import on_server, stack
+from components import on_server, program, stack
 from components.github_environment import require_environment
 from components.orchestrator_wiring import OrchestratorWiring
 from components.prefect_server import PrefectServer
@@ -16,9 +14,7 @@ from components.uptime_monitor import UptimeMonitor
 from outputs import export
 from settings import load
 
-# The engine interrupts the program once a resource failed; what it says of that resource is enough.
-signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-
+program.begin()
 settings = load()
 keys = server = monitor = wiring = None
 if settings.orchestrator.connected and not settings.private:

@@ -12,7 +12,6 @@ from typing import Any, NotRequired, TypedDict, Unpack
 import pulumi
 from pulumi.dynamic import (
     CheckFailure,
-    CheckResult,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -23,7 +22,7 @@ from pulumi.dynamic import (
 from clients import better_stack
 from clients.better_stack import BetterStackClient, BetterStackNotFoundError, BetterStackUnclearError
 from clients.endpoints import World
-from providers.lifecycle import Provider, plain, require, unknown
+from providers.lifecycle import Props, Provider, plain, require, unknown
 
 _REPLACE_ONLY = ("endpoints", "url")
 # Input → attribute of the API; also the order in which a drift is shown.
@@ -67,13 +66,13 @@ class MonitorProvider(Provider):
 
     serialize_as_secret_always = False
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what the API would refuse, before anything is created."""
         failures, timeout = require(news, {"endpoints": str, "url": str, "name": str}), news.get("request_timeout")
         if not unknown(timeout) and timeout not in _REQUEST_TIMEOUTS:
             text = f"{timeout} seconds is none of Better Stack's {_REQUEST_TIMEOUTS}"
             failures.append(CheckFailure("request_timeout", text))
-        return CheckResult(news, failures)
+        return failures
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare with the last outputs. A removed setting is a change; an unknown value never replaces."""

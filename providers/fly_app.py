@@ -13,7 +13,6 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import (
     CheckFailure,
-    CheckResult,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -40,14 +39,14 @@ class FlyAppProvider(Provider):
 
     serialize_as_secret_always = False
 
-    def check(self, olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing, and another organization than before."""
         failures = require(news, {"org": str, "name": str, "owner": str, "endpoints": str})
         before, after = olds.get("org"), news.get("org")
         if before and not unknown(before) and not unknown(after) and before != after:
             said = f'could not move app "{news.get("name")}" from organization "{before}" to "{after}": '
             failures.append(CheckFailure("org", f"{said}Fly cannot. Destroy the stack first, or use another stack."))
-        return CheckResult(news, failures)
+        return failures
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Another name is another app."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import (
-    CheckResult,
+    CheckFailure,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -33,9 +33,9 @@ class FlyCertificateProvider(Provider):
 
     serialize_as_secret_always = False
 
-    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing."""
-        return CheckResult(news, require(news, {"app": str, "hostname": str, "endpoints": str}))
+        return require(news, {"app": str, "hostname": str, "endpoints": str})
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Everything is fixed; that Fly no longer renews the certificate is drift."""

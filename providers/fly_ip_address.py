@@ -6,12 +6,10 @@ Owns the address of its kind; an app has at most one of each from this project, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import pulumi
 from pulumi.dynamic import (
     CheckFailure,
-    CheckResult,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -34,13 +32,13 @@ class FlyIpAddressProvider(Provider):
 
     serialize_as_secret_always = False
 
-    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing, and kinds that cost money."""
         failures = require(news, {"app": str, "kind": str, "endpoints": str})
         kind = news.get("kind")
         if not unknown(kind) and kind not in set(Kind):
             failures.append(CheckFailure("kind", f'could not use kind "{kind}": it is none of {", ".join(Kind)}'))
-        return CheckResult(news, failures)
+        return failures
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Everything about an address is fixed."""

@@ -14,7 +14,6 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import (
     CheckFailure,
-    CheckResult,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -46,7 +45,7 @@ class FlyMachineProvider(Provider):
 
     serialize_as_secret_always = False
 
-    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing; a config needs at least an image."""
         failures = require(news, {"app": str, "name": str, "region": str, "owner": str, "endpoints": str})
         config = news.get("config")
@@ -54,7 +53,7 @@ class FlyMachineProvider(Provider):
             failures.append(
                 CheckFailure("config", f'could not use the config of machine "{news.get("name")}": no image')
             )
-        return CheckResult(news, failures)
+        return failures
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Compare configs by meaning: spelling, order of keys and what the API fills in are no difference."""

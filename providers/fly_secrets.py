@@ -14,7 +14,6 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import (
     CheckFailure,
-    CheckResult,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -35,7 +34,7 @@ class FlySecretsProvider(Provider):
 
     serialize_as_secret_always = False
 
-    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing, and a name that is both set and to be absent."""
         failures = require(news, {"app": str, "owner": str, "endpoints": str})
         values, absent = news.get("values"), news.get("absent")
@@ -45,7 +44,7 @@ class FlySecretsProvider(Provider):
                 for name in values
                 if name in absent
             ]
-        return CheckResult(news, failures)
+        return failures
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Compare fingerprints: values are not kept in outputs."""

@@ -12,10 +12,10 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
-from pulumi.dynamic import CheckFailure, ConfigureRequest, DiffResult, ResourceProvider
+from pulumi.dynamic import CheckFailure, CheckResult, ConfigureRequest, DiffResult, ResourceProvider
 from pulumi.output import Unknown
 
 from clients.endpoints import FLY_API, FLY_MACHINES, World, base_url
@@ -29,7 +29,23 @@ _MAKING = threading.Lock()
 
 
 class Provider(ResourceProvider):
-    """What all of ours are."""
+    """What all of ours are.
+
+    Attributes:
+        a_program_runs: whether what goes does so because a program no longer states it, and not in a destroy. The
+            engine says neither, but when a program runs, and only then, it has inputs checked in this very process.
+    """
+
+    a_program_runs: ClassVar = threading.Event()
+
+    def check(self, olds: Props, news: dict[str, Any]) -> CheckResult:
+        """Refuse what `failures` finds."""
+        self.a_program_runs.set()
+        return CheckResult(news, self.failures(olds, news))
+
+    def failures(self, _olds: Props, _news: Props) -> list[CheckFailure]:
+        """Return what cannot be used of the new inputs."""
+        return []
 
     def configure(self, req: ConfigureRequest) -> None:
         """Called in the providers' own process, once for each kind of resource, before it does anything."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi.dynamic import CheckResult, DiffResult
+from pulumi.dynamic import CheckFailure, DiffResult
 
 from clients.names import mark_of
 from clients.prefect_api.client import PrefectApi
@@ -28,10 +28,10 @@ class AutomationProvider(PrefectObjectProvider):
     what = "automation"
     settings = ("description", "enabled", "trigger", "subject", "body", "block_id", "others")
 
-    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing, and a description without our mark."""
         kinds = {**dict.fromkeys((*COMMON, "description", "subject", "body", "block_id"), str), "trigger": Mapping}
-        return CheckResult(news, require(news, kinds))
+        return require(news, kinds)
 
     def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
         """Compare with the last outputs.

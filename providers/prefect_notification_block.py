@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from secrets import token_hex
 from typing import Any
 
-from pulumi.dynamic import CheckResult, DiffResult
+from pulumi.dynamic import CheckFailure, DiffResult
 
 from clients.prefect_api.client import PrefectApi
 from clients.prefect_api.objects import Found
@@ -30,9 +30,9 @@ class NotificationBlockProvider(PrefectObjectProvider):
     # Another type is another document: references to it go by id.
     replaces = ("endpoints", "name", "type_slug")
 
-    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing."""
-        return CheckResult(news, require(news, {**dict.fromkeys((*COMMON, "type_slug"), str), "data": Mapping}))
+        return require(news, {**dict.fromkeys((*COMMON, "type_slug"), str), "data": Mapping})
 
     def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
         """Compare the values by their fingerprint."""

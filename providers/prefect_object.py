@@ -4,8 +4,9 @@ The server's key is a secret input and stays, encrypted, in the outputs: a destr
 stack itself makes the key (docs/adr). Address and key are how the object is reached, not what it is: a change of them
 alone is an update that writes the object again.
 
-A server that does not answer must not block the rollback. Then `read` leaves the state as it is, and `delete` lets the
-object be: it is kept in the database, which outlives the server, and is adopted when the stack comes back. Both say so.
+A server that does not answer must not block the rollback. Then `read` leaves the state as it is, and `delete` in a
+destroy lets the object be: it is kept in the database, which outlives the server, and is adopted when the stack comes
+back. Both say so. In an `up` nobody would remember it, and an automation would go on: there `delete` fails.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, UpdateResult
+from pulumi.dynamic import CheckFailure, CreateResult, DiffResult, ReadResult, UpdateResult
 
 from clients.endpoints import World
 from clients.loops import create_once
@@ -83,9 +84,9 @@ class PrefectObjectProvider(Provider):
         kept = {key: value for key, value in plain(props).items() if key in {*COMMON, *self.settings}}
         return {**kept, "object_id": str(found["id"])}
 
-    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing."""
-        return CheckResult(news, require(news, dict.fromkeys(COMMON, str)))
+        return require(news, dict.fromkeys(COMMON, str))
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Compare with the last outputs."""
@@ -131,16 +132,18 @@ class PrefectObjectProvider(Provider):
         return UpdateResult(self.outputs(news, {"id": object_id}))
 
     def delete(self, _id: str, props: Props) -> None:
-        """Remove the object; one that is not there is done, and so is a server that does not answer.
+        """Remove the object; one that is not there is done, and so is, in a destroy, a server that does not answer.
 
         Raises:
-            PrefectApiError: the server refuses it.
+            PrefectApiError: the server refuses it, or does not answer while a program runs.
         """
         try:
             self.remove(_api(props), str(props["object_id"]), props)
         except PrefectApiNotFoundError:
             return
         except PrefectApiTransientError as silence:
+            if self.a_program_runs.is_set():
+                raise
             print_progress(
                 f"{self._label(props)} stays in the server's database, because the server does not answer: "
                 f"{silence.said}"

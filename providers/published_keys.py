@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import CheckFailure, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from clients.endpoints import World
 from clients.errors import ApiError
@@ -36,10 +36,10 @@ class PublishedKeysProvider(Provider):
 
     serialize_as_secret_always = False
 
-    def check(self, _olds: Props, news: dict[str, Any]) -> CheckResult:
+    def failures(self, _olds: Props, news: Props) -> list[CheckFailure]:
         """Refuse what is missing."""
         kinds = dict.fromkeys(("url", "ring", "mac", "signing", "app", "endpoints"), str)
-        return CheckResult(news, require(news, kinds))
+        return require(news, kinds)
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         """Compare generations; an unknown one differs."""

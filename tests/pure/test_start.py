@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import logging
 import os
 import subprocess
 import sys
@@ -69,6 +70,15 @@ def _frozen_at_the_end_of(source: str) -> int:
 def test_that_a_program_ends_without_looking_for_garbage() -> None:
     """A program keeps what it imported from Python's last look for garbage, which would take 0.3 s of each command."""
     assert run_program(flat_config()).kept > MANY
+
+
+def test_that_the_engine_is_not_told_what_nobody_reads() -> None:
+    """The SDK's debug lines about our resources, for which the program would wait, are not sent; a warning is."""
+    logins = [{"name": "anna", "rights": "viewer", "expires": "2001-01-31"}]
+    program = run_program(flat_config(logins=logins))
+    lines = [record.getMessage() for record in program.said if record.levelno == logging.DEBUG]
+    assert len(lines) < len(program.resources)  # of the stack itself, which is made before the program runs
+    assert any("anna" in record.getMessage() for record in program.said if record.levelno == logging.WARNING)
 
 
 @pytest.mark.parametrize(

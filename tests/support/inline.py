@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import grpc
+from pulumi import log
 from pulumi.automation import _server, _stack
 from pulumi.errors import RunError
 from pulumi.runtime import settings as runtime
@@ -68,6 +69,7 @@ def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
         mock.patch.object(signal, "signal"),
         mock.patch.object(_stack, "LanguageServer", _LanguageServer),
         mock.patch.object(runtime, "grpc_error_to_exception", _in_full),
+        mock.patch.object(log, "debug", log.debug),  # a program changes it
     ):
         try:
             yield

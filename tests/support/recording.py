@@ -7,6 +7,7 @@ import functools
 import gc
 import hashlib
 import json
+import logging
 import runpy
 import signal
 from collections.abc import Iterable, Mapping
@@ -85,6 +86,17 @@ def _outputs(args: mocks.MockResourceArgs) -> dict[str, Any]:
     return outputs.get(args.typ, {})
 
 
+class _Said(logging.Logger):
+    """What the engine would be told to show."""
+
+    def __init__(self) -> None:
+        super().__init__("engine", logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+
+    def handle(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 class _Recorder(mocks.MockMonitor):
     def __init__(self) -> None:
         super().__init__(_Echo())
@@ -92,6 +104,7 @@ class _Recorder(mocks.MockMonitor):
         self.exported: dict[str, Any] = {}
         self.secret_exports: frozenset[str] = frozenset()
         self.kept = 0
+        self.said = _Said()
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
@@ -153,12 +166,18 @@ def _secret_paths(value: Any, path: str = "") -> Iterable[str]:
 
 @dataclass(frozen=True)
 class Program:
-    """What one run of the program registered and exported; `kept` objects are left out of its last look for garbage."""
+    """What one run of the program registered, exported and said.
+
+    Attributes:
+        kept: objects that are left out of its last look for garbage.
+        said: what was sent to the engine to be shown, as log records.
+    """
 
     resources: tuple[Registration, ...]
     exports: Mapping[str, Any]
     secret_exports: frozenset[str]
     kept: int
+    said: tuple[logging.LogRecord, ...]
 
     def one(self, kind: str, name: str) -> Registration:
         """The resource of that type and logical name."""
@@ -192,7 +211,9 @@ def run_program(config: Mapping[str, str], *, stack_name: str = "dev") -> Progra
 @functools.cache
 def _run(config: str, stack_name: str) -> Program:
     recorder = contextvars.Context().run(_record, json.loads(config), stack_name)
-    return Program(tuple(recorder.seen), recorder.exported, recorder.secret_exports, recorder.kept)
+    return Program(
+        tuple(recorder.seen), recorder.exported, recorder.secret_exports, recorder.kept, tuple(recorder.said.records)
+    )
 
 
 def _record(config: Mapping[str, str], stack_name: str) -> _Recorder:
@@ -201,8 +222,15 @@ def _record(config: Mapping[str, str], stack_name: str) -> _Recorder:
     with pytest.MonkeyPatch.context() as patch:
         # The one look at an API that the program itself takes; tests/engine/program/test_github.py is about it.
         patch.setattr(github_environment, "require_environment", lambda *_: None)
+        patch.setattr(pulumi.log, "debug", pulumi.log.debug)  # the program changes it
         mocks.set_mocks(
-            _Echo(), project="prefect-fly", stack=stack_name, preview=False, monitor=recorder, organization="acme"
+            _Echo(),
+            project="prefect-fly",
+            stack=stack_name,
+            preview=False,
+            logger=recorder.said,
+            monitor=recorder,
+            organization="acme",
         )
         pulumi.runtime.set_all_config(dict(config), [])
         root = get_root_resource()

@@ -84,6 +84,19 @@ def test_a_deletion_that_githubs_provider_does_not_believe_goes_on_with_a_refres
 
 
 @pytest.mark.long
+def test_an_alert_that_the_server_does_not_let_go_fails_the_update(
+    worlds: Worlds, clean_of: Callable[[str], Clean]
+) -> None:
+    """An automation that nobody remembers would go on telling: `up` fails, and run again it removes it."""
+    clean = clean_of("no alert")
+    route = Route("edge", "DELETE", f"/{captionacc.SERVER}/api/automations/{{id}}")
+    case = next(case for case in cases("no alert", clean) if (case.route, case.fault) == (route, "500"))
+    outcome = run_case(case, clean, worlds)
+    assert (outcome.hits > 0, outcome.survived) == (True, False)
+    assert not outcome.violations, outcome
+
+
+@pytest.mark.long
 def test_an_interrupted_destroy_says_that_it_is_done_and_goes_on(
     worlds: Worlds, clean_of: Callable[[str], Clean]
 ) -> None:
@@ -180,12 +193,14 @@ def test_a_server_that_goes_too_early_is_seen(made: Stage) -> None:
 
 
 def test_a_printed_secret_is_found(made: Stage) -> None:
-    """The control of the search: a password in clear, another in a URL's spelling."""
+    """The control of the search: a password in clear, another in a URL's spelling, a generated key within a login."""
+    made.engine.up()
     assert made.leaks() == []
     made.engine.output.append("… canary-of-the-database-5b1f …")
     made.engine.output.append(quote(made.sandbox.env()["GITHUB_TOKEN"], safe=""))
     made.engine.output.append("http://127.0.0.1:9/hooks/canary-of-the-channel-83c1\n")
-    said = ["the database's password", "the channel's address", "GITHUB_TOKEN"]
+    made.engine.output.append(made.engine.outputs()["uiLogin"])
+    said = ["the database's password", "the channel's address", "GITHUB_TOKEN", "a generated key"]
     assert made.leaks() == [f"{name} stands in the output" for name in said]
 
 

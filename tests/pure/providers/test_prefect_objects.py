@@ -8,75 +8,18 @@ from typing import Any
 import pytest
 from pulumi.output import Unknown
 
-from clients.endpoints import World
-from clients.errors import UnauthorizedError
-from clients.prefect_api.client import PrefectApi
 from clients.prefect_api.errors import PrefectApiForeignError, PrefectApiRefusedError
-from components.alert_messages import message_of
 from providers.prefect_automation import AutomationProvider
 from providers.prefect_concurrency_limit import ConcurrencyLimitProvider
 from providers.prefect_notification_block import NotificationBlockProvider
 from providers.prefect_object import PrefectObjectProvider
 from providers.prefect_variable import VariableProvider
 from providers.prefect_work_pool import WorkPoolProvider
-from tests.support.dynamic_engine import EngineSide
 from tests.support.fake_prefect import JSON, FakePrefect
-from tests.support.scripted_http import answer, refused
+from tests.support.prefect_objects import FAILED, INPUTS, KINDS, ROUTES, inputs, made
+from tests.support.scripted_http import answer
 
 UNKNOWN = Unknown()  # type: ignore[no-untyped-call]
-MARK = "prefect-fly-0123456789ab"
-COMMON: dict[str, Any] = {
-    "endpoints": "real",
-    "api_url": "https://p.test/api",
-    "credential": "pulumi:pf_1",
-    "owner": "0123456789ab",
-}
-FAILED = message_of("failed", ui_url="https://p.test", stuck_minutes=60, silent_minutes=10)
-INPUTS: dict[type[PrefectObjectProvider], dict[str, Any]] = {
-    NotificationBlockProvider: {
-        "name": f"{MARK}-ops-slack",
-        "type_slug": "slack-webhook",
-        "data": {"url": "https://c4nary"},
-    },
-    AutomationProvider: {
-        "name": "ops: flow run failed (dev)",
-        "description": f"by the stack ({MARK})",
-        "enabled": True,
-        "trigger": dict(FAILED.trigger),
-        "subject": FAILED.subject,
-        "body": FAILED.body,
-        "block_id": "id-9",
-    },
-    VariableProvider: {"name": "bucket", "value": {"a": [1, None]}, "tags": [MARK]},
-    WorkPoolProvider: {"name": "local", "pool_type": "process", "description": MARK, "is_paused": False},
-    ConcurrencyLimitProvider: {
-        "name": "db",
-        "scope": "global",
-        "limit": 2,
-        "slot_decay_per_second": 0.5,
-        "active": True,
-    },
-}
-KINDS = list(INPUTS)
-ROUTES = dict(zip(KINDS, ("block_documents", "automations", "variables", "work_pools", "v2"), strict=True))
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> FakePrefect:
-    fake = FakePrefect()
-    monkeypatch.setattr(
-        "providers.prefect_object.shared", lambda url, key, world: PrefectApi.at(url, key, World(world), fake)
-    )
-    monkeypatch.setattr("clients.timing.time.sleep", lambda _seconds: None)
-    return fake
-
-
-def inputs(kind: type[PrefectObjectProvider], **changes: Any) -> dict[str, Any]:
-    return copy.deepcopy(COMMON | INPUTS[kind] | changes)
-
-
-def made(kind: type[PrefectObjectProvider]) -> EngineSide:
-    return EngineSide(kind).create(inputs(kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -118,39 +61,6 @@ def test_creating_twice_leaves_one_object(server: FakePrefect, kind: type[Prefec
     """After an answer that was lost, or a state that was: our own is adopted."""
     assert made(kind).outputs["object_id"] == made(kind).outputs["object_id"]
     assert len(server.objects[ROUTES[kind]]) == 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("fault", [refused(), answer(503, {"detail": "no"}, JSON), answer(404)])
-def test_a_server_that_does_not_answer_stops_neither_refresh_nor_destroy(
-    server: FakePrefect,
-    kind: type[PrefectObjectProvider],
-    fault: Any,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Refused, in trouble, or a proxy that knows no such host: the state stays, the object too, and both are said."""
-    one = made(kind)
-    outputs = dict(one.outputs)
-    server.fault = fault
-    assert one.refresh()
-    assert one.outputs == outputs
-    one.delete()
-    told = capsys.readouterr().err
-    assert "was not looked at" in told
-    assert "stays in the server's database" in told
-    assert "c4nary" not in told
-    assert len(server.objects[ROUTES[kind]]) == 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_refused_key_stops_both(server: FakePrefect, kind: type[PrefectObjectProvider]) -> None:
-    """It proves nothing, so nothing is taken for gone."""
-    one = made(kind)
-    server.fault = answer(401, {"detail": "Unauthorized"}, JSON)
-    with pytest.raises(UnauthorizedError):
-        one.refresh()
-    with pytest.raises(UnauthorizedError):
-        one.delete()
 
 
 @pytest.mark.parametrize("kind", KINDS)
