@@ -125,7 +125,8 @@ def run_case(case: Case, clean: Clean, worlds: Worlds) -> Outcome:
         fault = faults.add(case.route.method, case.route.pattern, skip=case.after, **settings)
         crash = CRASHES.get(case.fault)
         with made.watched(), crashing(made, fault, crash):
-            made.engine.inline = crash is None  # what a crash leaves of a program's process belongs to the case
+            # What is left of a program's process when the engine is gone belongs to the case.
+            made.engine.inline = crash is None or crash.caller
             survived = made.survives(lambda: operation.act(made), mute=crash is not None)
             made.engine.inline = True
             faults.clear()
@@ -139,8 +140,9 @@ def run_case(case: Case, clean: Clean, worlds: Worlds) -> Outcome:
                 made.said.append(f"the run without the fault failed: {_last_error(made)}")
             if case.believed and not made.survives(lambda: made.engine.up(refresh=True)):
                 made.said.append(f"up --refresh failed: {_last_error(made)}")
+        seen = len(made.engine.text())
         if operation.leaves and not made.survives(lambda: made.engine.preview(expect_no_changes=True)):
-            made.said.append("the preview afterwards is not empty")
+            made.said.append(f"the preview afterwards is not empty, or failed:\n{made.engine.text()[seen:]}")
         if not operation.leaves and made.engine.resources():
             made.said.append("the state still holds resources")
         if (found := made.signature()) != clean.signature:

@@ -5,8 +5,9 @@ Plain data; behaviour is in the modules that use it. Times are unix seconds unle
 
 from __future__ import annotations
 
+import json
 import secrets as randomness
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 TRANSIENT_STATES = frozenset({"created", "starting", "stopping", "restarting", "suspending", "destroying", "replacing"})
@@ -207,7 +208,7 @@ class App:
 
 def to_json(value: Any) -> Any:
     """Return a model as JSON for the state file."""
-    return asdict(value)
+    return json.loads(json.dumps(value, default=vars))
 
 
 def app_from_json(data: dict[str, Any]) -> App:
