@@ -62,9 +62,27 @@ def program(folder: Path) -> Callable[[], None]:
 
 
 @contextmanager
+def _channels_that_end() -> Iterator[None]:
+    """Close what the SDK leaves open: another engine may get the port, of which gRPC would say what it last knew."""
+    made: list[grpc.Channel] = []
+
+    def noted(*arguments: Any, open_channel: Callable[..., grpc.Channel] = grpc.insecure_channel, **also: Any) -> Any:
+        made.append(open_channel(*arguments, **also))
+        return made[-1]
+
+    with mock.patch.object(grpc, "insecure_channel", noted):
+        try:
+            yield
+        finally:
+            for channel in made:
+                channel.close()
+
+
+@contextmanager
 def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
     """Make this process one for a program: its variables, and no handler of a signal, which only a main program has."""
     with (
+        _channels_that_end(),
         mock.patch.dict(os.environ, variables),
         mock.patch.object(signal, "signal"),
         mock.patch.object(_stack, "LanguageServer", _LanguageServer),

@@ -37,3 +37,18 @@ def test_calls_in_a_row_count_once() -> None:
     """Polls are one occurrence; the same call later is another."""
     made = [call("/a"), call("/a"), call("/a"), call("/b"), call("/a")]
     assert occurrences(made) == {Route("fly", "GET", "/a"): 2, Route("fly", "GET", "/b"): 1}
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "counted"),
+    [
+        ("edge", "/captionacc-prefect/api/flows/filter", 0),
+        ("edge", "/captionacc-prefect/api/ready", 0),
+        ("cloud", "/api/accounts/1/workspaces/2/flows/filter", 0),
+        ("edge", "/captionacc-prefect/api/automations/filter", 1),
+        ("github", "/repos/captionacc/ready", 1),
+    ],
+)
+def test_what_the_orchestrator_and_a_monitor_poll_is_left_out(service: str, path: str, counted: int) -> None:
+    """A crash of who makes such a call would hit anybody."""
+    assert len(occurrences([call(path) | {"service": service}])) == counted
