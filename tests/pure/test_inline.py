@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from pulumi.runtime import settings as runtime
 
 from sandbox.core.ports import free_port
 from tests.support.inline import surroundings
@@ -34,6 +35,12 @@ def engine(port: int) -> Iterator[None]:
             server.stop(None).wait()
 
 
+def open_channel(port: int) -> grpc.Channel:
+    """Open one as the SDK does."""
+    options = runtime._GRPC_CHANNEL_OPTIONS  # type: ignore[attr-defined]
+    return grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
+
+
 def ask(channel: grpc.Channel) -> None:
     """Ask the engine at the other end, who has to answer at once."""
     channel.unary_unary(METHOD, request_serializer=bytes)(b"", timeout=60)
@@ -42,12 +49,11 @@ def ask(channel: grpc.Channel) -> None:
 def test_an_engine_at_the_port_of_one_that_has_ended_is_found() -> None:
     """The SDK leaves its channel open, and gRPC would say of the new engine what it last knew of the old: refused."""
     port = free_port()
-    address = f"127.0.0.1:{port}"
     with surroundings({}):
-        left_open = grpc.insecure_channel(address)
+        left_open = open_channel(port)
         with engine(port):
             ask(left_open)
         with pytest.raises(grpc.RpcError, match="refused"):
             ask(left_open)
     with engine(port), surroundings({}):
-        ask(grpc.insecure_channel(address))
+        ask(open_channel(port))

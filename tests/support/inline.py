@@ -22,7 +22,11 @@ from pulumi import log
 from pulumi.automation import _server, _stack
 from pulumi.errors import RunError
 from pulumi.runtime import settings as runtime
+from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import language_pb2_grpc
+
+# The SDK leaves its channels open. Another engine may get the port, and gRPC would say of it what it last knew.
+_OWN_CONNECTION = [*_GRPC_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
 
 
 class _NotedLoops:
@@ -62,31 +66,14 @@ def program(folder: Path) -> Callable[[], None]:
 
 
 @contextmanager
-def _channels_that_end() -> Iterator[None]:
-    """Close what the SDK leaves open: another engine may get the port, of which gRPC would say what it last knew."""
-    made: list[grpc.Channel] = []
-
-    def noted(*arguments: Any, open_channel: Callable[..., grpc.Channel] = grpc.insecure_channel, **also: Any) -> Any:
-        made.append(open_channel(*arguments, **also))
-        return made[-1]
-
-    with mock.patch.object(grpc, "insecure_channel", noted):
-        try:
-            yield
-        finally:
-            for channel in made:
-                channel.close()
-
-
-@contextmanager
 def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
     """Make this process one for a program: its variables, and no handler of a signal, which only a main program has."""
     with (
-        _channels_that_end(),
         mock.patch.dict(os.environ, variables),
         mock.patch.object(signal, "signal"),
         mock.patch.object(_stack, "LanguageServer", _LanguageServer),
         mock.patch.object(runtime, "grpc_error_to_exception", _in_full),
+        mock.patch.object(runtime, "_GRPC_CHANNEL_OPTIONS", _OWN_CONNECTION),
         mock.patch.object(log, "debug", log.debug),  # a program changes it
     ):
         try:
