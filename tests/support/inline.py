@@ -22,11 +22,7 @@ from pulumi import log
 from pulumi.automation import _server, _stack
 from pulumi.errors import RunError
 from pulumi.runtime import settings as runtime
-from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import language_pb2_grpc
-
-# The SDK leaves its channels open. Another engine may get the port, and gRPC would say of it what it last knew.
-_OWN_CONNECTION = [*_GRPC_CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
 
 
 class _NotedLoops:
@@ -73,7 +69,6 @@ def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
         mock.patch.object(signal, "signal"),
         mock.patch.object(_stack, "LanguageServer", _LanguageServer),
         mock.patch.object(runtime, "grpc_error_to_exception", _in_full),
-        mock.patch.object(runtime, "_GRPC_CHANNEL_OPTIONS", _OWN_CONNECTION),
         mock.patch.object(log, "debug", log.debug),  # a program changes it
     ):
         try:
