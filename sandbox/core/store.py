@@ -16,7 +16,7 @@ def write_private_json(path: Path, value: Any) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            # As a whole and without indentation: all else is encoded in Python, at ten times the price (3.11).
+            # As a whole and without indentation: all else is encoded in Python, at eight times the price (3.11).
             stream.write(json.dumps(value))
         Path(temporary).replace(path)
     except BaseException:  # ^C as well: what was begun is put back, and it is raised again
