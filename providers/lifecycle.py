@@ -36,7 +36,7 @@ class Provider(ResourceProvider):
             engine says neither, but when a program runs, and only then, it has inputs checked in this very process.
     """
 
-    a_program_runs: ClassVar = threading.Event()
+    a_program_runs: ClassVar[threading.Event] = threading.Event()
 
     def check(self, olds: Props, news: dict[str, Any]) -> CheckResult:
         """Refuse what `failures` finds."""

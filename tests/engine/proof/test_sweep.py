@@ -17,7 +17,7 @@ from proof.crashes import CRASHES
 from proof.faults import FAULTS
 from proof.routes import Route
 from proof.stage import Stage, stage
-from proof.sweep import Case, Clean, cases, chosen, clean_run, run_case, shard
+from proof.sweep import Case, Clean, Outcome, cases, chosen, clean_run, run_case, shard
 from proof.worlds import Worlds
 from sandbox import captionacc
 from tests.support.programs.objects import Objects
@@ -42,6 +42,13 @@ def made(tmp_path: Path) -> Iterator[Stage]:
         yield running
 
 
+def held(case: Case, clean: Clean, worlds: Worlds) -> Outcome:
+    """Play a case, in which everything has to hold."""
+    outcome = run_case(case, clean, worlds)
+    assert not outcome.violations, outcome
+    return outcome
+
+
 # What Pulumi's automation says when the engine was killed while it wrote its events.
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Error in event stream:UserWarning")
@@ -55,8 +62,7 @@ def test_some_faults_and_a_crash_leave_nothing_wrong(
     quick = [case for case in every if case.fault in FAULTS and not case.fault.startswith("time-out")]
     crashes = [case for case in every if case.fault in CRASHES]
     for case in chosen(quick, count, seed=3) + chosen(crashes, 1, seed=3):
-        outcome = run_case(case, clean, worlds)
-        assert not outcome.violations, outcome
+        held(case, clean, worlds)
 
 
 @pytest.mark.long
@@ -66,9 +72,8 @@ def test_a_secret_that_githubs_provider_believes_to_have_written_comes_with_a_re
     """A garbled success of its write loses the secret unseen; `up --refresh` writes it."""
     clean = clean_of("up")
     case = next(case for case in cases("up", clean) if case.believed and case.route.method == "PUT")
-    outcome = run_case(case, clean, worlds)
+    outcome = held(case, clean, worlds)
     assert outcome.hits == 1
-    assert not outcome.violations, outcome
 
 
 @pytest.mark.long
@@ -78,9 +83,8 @@ def test_a_deletion_that_githubs_provider_does_not_believe_goes_on_with_a_refres
     """The answer is lost, the provider asks again and takes the 404 for a failure: `up --refresh` finds it gone."""
     clean = clean_of("detach")
     case = next(case for case in cases("detach", clean) if case.disbelieved and case.fault == "reset after the effect")
-    outcome = run_case(case, clean, worlds)
+    outcome = held(case, clean, worlds)
     assert (outcome.hits, outcome.survived) == (1, False)
-    assert not outcome.violations, outcome
 
 
 @pytest.mark.long
@@ -91,9 +95,8 @@ def test_an_alert_that_the_server_does_not_let_go_fails_the_update(
     clean = clean_of("no alert")
     route = Route("edge", "DELETE", f"/{captionacc.SERVER}/api/automations/{{id}}")
     case = next(case for case in cases("no alert", clean) if (case.route, case.fault) == (route, "500"))
-    outcome = run_case(case, clean, worlds)
+    outcome = held(case, clean, worlds)
     assert (outcome.hits > 0, outcome.survived) == (True, False)
-    assert not outcome.violations, outcome
 
 
 @pytest.mark.long
@@ -104,9 +107,8 @@ def test_an_interrupted_destroy_says_that_it_is_done_and_goes_on(
     clean = clean_of("destroy")
     route = Route("fly", "DELETE", f"/v1/apps/{captionacc.SERVER}/machines/{{id}}")
     (case,) = [case for case in cases("destroy", clean) if (case.route, case.fault) == (route, "^C")]
-    outcome = run_case(case, clean, worlds)
+    outcome = held(case, clean, worlds)
     assert (outcome.hits, outcome.survived) == (1, True)
-    assert not outcome.violations, outcome
 
 
 @pytest.mark.long

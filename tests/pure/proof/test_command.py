@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,12 +40,8 @@ class Plays:
 
 @contextmanager
 def _workers(count: int) -> Iterator[Workers]:
-    pools = [ThreadPoolExecutor(1) for _ in range(count)]
-    try:
-        yield Workers([Worker(pool) for pool in pools], Path("nowhere"))
-    finally:
-        for pool in pools:
-            pool.shutdown()
+    with ExitStack() as pools:
+        yield Workers([Worker(pools.enter_context(ThreadPoolExecutor(1))) for _ in range(count)], Path("nowhere"))
 
 
 def test_a_case_that_cannot_be_played_stops_no_other_and_is_played_again(
