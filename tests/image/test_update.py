@@ -40,7 +40,8 @@ def test_nobody_notices_an_update_of_size_environment_and_secrets(sandbox: Sandb
         assert seen["failed"] == {}
         if "nobody worked on" not in sandbox.fly.logs.text(APP):
             # A computer that is too busy for the old server to finish in its time is told so, and may miss some.
-            assert (seen["missed"], seen["repeated"]) == ([], [])
+            assert {tick: world.after(tick) for tick in seen["missed"]} == {}
+            assert seen["repeated"] == []
         assert not {"Crashed", "Failed"} & set(world.states())
-        assert world.states()["Completed"] > 10
+        assert world.states()["Completed"] >= 10
         assert (world.scheduled_twice(), world.fired_twice()) == (0, 0)

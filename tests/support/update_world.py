@@ -29,6 +29,15 @@ APP = "update-prefect"
 KEY = "key-of-the-orchestrator"
 CLIENT = Path(__file__).resolve().parents[1] / "image" / "clients" / "through_an_update.py"
 
+_AFTER = """
+WITH own AS (SELECT id FROM prefect.events WHERE resource_id = '{thing}'),
+followed AS (
+    SELECT event_id FROM prefect.event_resources WHERE resource_id IN (SELECT 'prefect.event.' || id FROM own)
+)
+SELECT event || coalesce(': ' || (payload->>'reason'), '') FROM prefect.events
+WHERE id IN (SELECT id FROM own UNION SELECT event_id FROM followed) ORDER BY occurred
+"""
+
 
 def load_of(url: str) -> Load:
     """Ask the server at an address for its version all the time, with a key; answers count by status."""
@@ -84,6 +93,10 @@ class Updating:
         """Count the states that flow runs ever had, by name."""
         question = "SELECT name || '|' || count(*) FROM prefect.flow_run_state GROUP BY name"
         return {name: int(count) for name, count in self.sql(question)}
+
+    def after(self, thing: str) -> list[str]:
+        """Name the events of one thing that was emitted and what followed from them; with the reason of what failed."""
+        return ["|".join(row) for row in self.sql(_AFTER.replace("{thing}", thing))]
 
     def fired_twice(self) -> int:
         """Count the firings of the proactive automation that came at the time of the one before."""

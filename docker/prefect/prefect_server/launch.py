@@ -192,7 +192,7 @@ def serve(environ: Mapping[str, str]) -> int:
         if settings.audit_keep_days:
             gate.audit = Audit(prefect_audit.AuditTable(settings.schema), settings.audit_keep_days)
         duty = make_duty(settings, environ)
-        _guard_against_clocks()
+        _guard_services()
     return asyncio.run(running.serve(settings, gate, duty))
 
 
@@ -217,16 +217,17 @@ def make_duty(settings: ServerSettings, environ: Mapping[str, str]) -> Duty | No
     return duty
 
 
-def _guard_against_clocks() -> None:
-    """Keep a clock that jumps from removing what is not old, and from stopping what is periodic.
+def _guard_services() -> None:
+    """Keep a clock that jumps from removing what is not old and stopping what is periodic; let webhooks not end others.
 
     Raises:
         VerbError: Prefect's services are not where they were.
     """
-    from prefect_server import prefect_clock  # noqa: PLC0415 - Prefect reads its settings when it is imported
+    from prefect_server import prefect_clock, prefect_webhooks  # noqa: PLC0415 - Prefect reads its settings at import
 
     try:
         prefect_clock.guard()
+        prefect_webhooks.keep_connections()
     except SelfCheckError as error:
         raise VerbError(ExitCode.OTHER, f"could not start the services: {error}") from error
 
@@ -251,7 +252,7 @@ def services(environ: Mapping[str, str]) -> int:
         prepare(settings, "services")
         from prefect_server import prefect_outage, running  # noqa: PLC0415 - Prefect reads its settings when imported
 
-        _guard_against_clocks()
+        _guard_services()
     try:
         return asyncio.run(running.services(settings))
     except prefect_outage.REDIS_AWAY as error:
