@@ -65,7 +65,7 @@ def program(folder: Path) -> Callable[[], None]:
 def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
     """Make this process one for a program: its variables, and no handler of a signal, which only a main program has."""
     with (
-        mock.patch.dict(os.environ, variables),
+        environment(variables),
         mock.patch.object(signal, "signal"),
         mock.patch.object(_stack, "LanguageServer", _LanguageServer),
         mock.patch.object(runtime, "grpc_error_to_exception", _in_full),
@@ -92,6 +92,19 @@ def language_host(folder: Path, variables: Mapping[str, str]) -> Iterator[list[s
     finally:
         server.stop(None).wait()
         pool.shutdown()
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Add to this process's variables, and put back what changed: the sandbox's threads read the rest meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
 
 def _in_full(

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import pytest
 import yaml
@@ -22,7 +21,9 @@ from sandbox import captionacc
 from sandbox.images import process_image_reference
 from sandbox.testing import Sandbox
 from tests.support.engine import PASSPHRASE, ROOT, STACK, Engine
+from tests.support.inline import environment
 from tests.support.stub_world import stub_world
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -74,7 +75,7 @@ class Desk:
         written, said = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(self.folder),
-            mock.patch.dict(os.environ, self.environment | variables),
+            environment(self.environment | variables),
             contextlib.redirect_stdout(written),
             contextlib.redirect_stderr(said),
         ):
@@ -115,6 +116,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8")) | {"main": str(ROOT)}
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
     with stub_world(tmp_path / "sandbox") as sandbox:
+        until(lambda: (sandbox.status()["orchestrator"]["health"] or {}).get("components"))  # doctor asks it
         yield Desk(folder, sandbox)
 
 
