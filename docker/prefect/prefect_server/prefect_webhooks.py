@@ -1,7 +1,7 @@
 """A webhook that an automation calls does not cut off another one. Importing this imports Prefect.
 
 Prefect's webhook blocks share their connections, and each closes all of them at its end. Of two that are called at once
-the later one so failed ("Webhook call failed: ReadError"), and what failed is not called again.
+the one that is answered last so failed ("Webhook call failed: ReadError"), and what failed is not called again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from prefect_server.gate import SelfCheckError
 
 
 def keep_connections() -> None:
-    """Leave the shared connections open at the end of a call; an idle one is not used again after 5 s, as ever.
+    """Leave the shared connections open at the end of a call; one that was idle for 5 s (httpx) is not used again.
 
     Raises:
         SelfCheckError: Prefect no longer shares them where it did.

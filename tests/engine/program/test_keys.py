@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
+from clients.sessions import new_session
 from sandbox import captionacc
 from tests.engine.program.conftest import Deployment
 from tests.engine.program.test_previews import kind_of, steps
@@ -31,8 +31,8 @@ def instances(deployment: Deployment) -> dict[str, str]:
 def status(deployment: Deployment, login: str) -> int:
     """Ask the server for something with `name:key`."""
     url = f"{deployment.sandbox.edge_url(captionacc.SERVER)}/api/flows/filter"
-    with requests.Session() as session:
-        session.trust_env = False  # variables come and go with the program that runs beside this
+    # Ours reads no variables here: they come and go with the program that runs beside this.
+    with new_session(url) as session:
         headers = {"Authorization": f"Bearer {login.partition(':')[2]}"}
         return session.post(url, json={}, headers=headers, timeout=600).status_code
 
