@@ -10,6 +10,7 @@ import gc
 import os
 import runpy
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,8 +26,8 @@ from pulumi.runtime import settings as runtime
 from pulumi.runtime.proto import language_pb2_grpc
 
 
-class _NotedLoops:
-    """asyncio, as Pulumi's server is to see it: the event loops that it makes are noted."""
+class _NotedLoops(threading.local):
+    """asyncio, as Pulumi's server is to see it: the event loops that a thread makes are noted for that thread."""
 
     def __init__(self) -> None:
         self.made: list[asyncio.AbstractEventLoop] = []
@@ -39,17 +40,20 @@ class _NotedLoops:
         return self.made[-1]
 
 
-class _LanguageServer(_server.LanguageServer):
+# One for all: a program whose engine was killed may end beside the next one.
+_LOOPS = _NotedLoops()
+
+
+class ClosingServer(_server.LanguageServer):
     """Closes the loop that Pulumi's own leaves open when an operation or a task of the program failed."""
 
     def Run(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name in Pulumi's protocol
-        loops = _NotedLoops()
+        """Run the program, and close the loop that it ran on."""
         try:
-            with mock.patch.object(_server, "asyncio", loops):
-                return super().Run(request, context)  # type: ignore[no-untyped-call]
+            return super().Run(request, context)  # type: ignore[no-untyped-call]
         finally:
-            for loop in loops.made:
-                _close(loop)
+            while _LOOPS.made:
+                close(_LOOPS.made.pop())
 
 
 def program(folder: Path) -> Callable[[], None]:
@@ -67,7 +71,8 @@ def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
     with (
         environment(variables),
         mock.patch.object(signal, "signal"),
-        mock.patch.object(_stack, "LanguageServer", _LanguageServer),
+        mock.patch.object(_server, "asyncio", _LOOPS),
+        mock.patch.object(_stack, "LanguageServer", ClosingServer),
         mock.patch.object(runtime, "grpc_error_to_exception", _in_full),
         mock.patch.object(log, "debug", log.debug),  # a program changes it
     ):
@@ -83,7 +88,7 @@ def language_host(folder: Path, variables: Mapping[str, str]) -> Iterator[list[s
     """Serve a folder's program while the block runs; yield the CLI's flags that use it."""
     pool = ThreadPoolExecutor(4)
     server = grpc.server(pool)
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(_LanguageServer(program(folder)), server)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(ClosingServer(program(folder)), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -115,11 +120,16 @@ def _in_full(
     return RunError(f"{said} ({error.details()})") if isinstance(said, RunError) else said
 
 
-def _close(loop: asyncio.AbstractEventLoop) -> None:
+def close(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what a loop has left to do, and close it, whatever its tasks fail with meanwhile."""
     if loop.is_closed():
         return
-    if left := asyncio.all_tasks(loop):
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    loop.close()
+    # Pulumi's stops the loop for a lost engine that nobody awaited, in the middle of what runs here.
+    loop.set_exception_handler(lambda _loop, _context: None)
+    try:
+        if left := asyncio.all_tasks(loop):
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    finally:
+        loop.close()
