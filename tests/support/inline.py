@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import runpy
 import signal
@@ -23,7 +24,12 @@ from pulumi import log
 from pulumi.automation import _server, _stack
 from pulumi.errors import RunError
 from pulumi.runtime import settings as runtime
+from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import language_pb2_grpc
+
+# The SDK leaves its channels open. Another engine may get the port, and gRPC would say of it what it last knew: it
+# takes one connection for all channels to an address whose options are the same. It does not know this option.
+_programs = itertools.count()
 
 
 class _NotedLoops(threading.local):
@@ -74,6 +80,9 @@ def surroundings(variables: Mapping[str, str]) -> Iterator[None]:
         mock.patch.object(_server, "asyncio", _LOOPS),
         mock.patch.object(_stack, "LanguageServer", ClosingServer),
         mock.patch.object(runtime, "grpc_error_to_exception", _in_full),
+        mock.patch.object(
+            runtime, "_GRPC_CHANNEL_OPTIONS", [*_GRPC_CHANNEL_OPTIONS, ("test.program", next(_programs))]
+        ),
         mock.patch.object(log, "debug", log.debug),  # a program changes it
     ):
         try:
