@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from sandbox.certificates import issue
@@ -19,6 +16,7 @@ from sandbox.postgres import PostgresServer
 from tests.image.conftest import KEYS
 from tests.support.migration import TABLES, Migrate, name_of, note, sentence
 from tests.support.prefect_server import Program, database_environment, hashed, running
+from tests.support.server_session import session_holding
 
 pytestmark = pytest.mark.prefect
 
@@ -189,19 +187,6 @@ def test_newer_schema(
     assert postgres.execute("SELECT version_num FROM prefect.alembic_version", name_of(url)) == "fedcba987654"
     with running(Program(tmp_path, database_environment(url) | {"PREFECT_FLY_API_KEYS": hashed(KEYS)})) as program:
         assert "newer than this image" in program.log
-
-
-@contextmanager
-def session_holding(url: str, sql: str) -> Iterator[None]:
-    """Another session that has run `sql` in an open transaction."""
-    loop = asyncio.new_event_loop()
-    connection = loop.run_until_complete(asyncpg.connect(url, ssl="require"))
-    try:
-        loop.run_until_complete(connection.execute("BEGIN; " + sql))
-        yield
-    finally:
-        loop.run_until_complete(connection.close())
-        loop.close()
 
 
 def test_timeout_behind_another_migration(
