@@ -18,6 +18,9 @@ from proof.report import table
 from proof.sweep import Case, Clean, Outcome, cases, chosen, clean_run, run_case, shard
 from proof.workers import Task, workers
 
+# Many a case waits a minute or two for a limit of time and needs no processor meanwhile; measured, docs/proof.md.
+_JOBS_PER_CORE = 6
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweep that the flags ask for."""
@@ -62,7 +65,13 @@ def _flags(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--shard", type=_shard, default=(1, 1), metavar="K/N", help="the K-th of N parts, each for a machine of its own"
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="cases at the same time")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=_JOBS_PER_CORE * (os.cpu_count() or 1),
+        metavar="N",
+        help="cases at the same time, of 350 MB each; %(default)s without it",
+    )
     parser.add_argument(
         "--results", type=Path, default=Path(".sandbox/sweep.jsonl"), help="what is there is not run again"
     )
