@@ -87,7 +87,9 @@ def longest() -> dict[str, str]:
         "`fly:Machine`, made": sentence("healthy", reaching.REACHED_WITHIN + RETIRED),
         "`fly:Machine`, updated with `vm.strategy: bluegreen`": f"{beside}; {tidied} more to tidy up after an "
         "interrupted one",
-        "`fly:Machine`, updated with `rolling`": sentence("healthy", LEASE + retiring.DRAIN, times=3),
+        "`fly:Machine`, updated with `rolling`": sentence(
+            "healthy", LEASE + retiring.DRAIN + 2 * retiring.STOP_WITHIN, times=3
+        ),
         "`fly:Machine`, deleted": f"{RETIRED:.0f} s, twice where an interrupted update left two",
         "`prefect:PublishedKeys`": sentence("healthy", 0),
         SECRETS: f"single requests: {request(RetryPolicy()):.0f} s each",

@@ -13,7 +13,7 @@ from clients.fly.config import differences
 from clients.fly.errors import FlyConflictError, FlyError, FlyUnhealthyError
 from clients.fly.model import Machine, MachineRequest
 from clients.fly.operations.leases import Lease
-from clients.fly.operations.retiring import DRAIN
+from clients.fly.operations.retiring import DRAIN, STOP_WITHIN
 from clients.fly.operations.waiting import Watch
 from clients.fly.operations.wanted import UNCLEAR, WantedMachine
 from clients.loops import create_once
@@ -32,7 +32,7 @@ def update_in_place(client: FlyClient, wanted: WantedMachine, previous: Machine,
         FlyUnhealthyError: the new config did not get healthy; the previous one runs again, unless the text says not.
     """
     with Lease(client, wanted.app, previous) as lease:
-        watch = Watch(client=client, app=wanted.app, within=wanted.healthy_within, keep=lease.keep, verb="update")
+        watch = _watch(client, wanted, lease, "update")
         serves = bool(previous.config.get("services")) and previous.state == "started"
         if serves:
             client.machines.cordon(wanted.app, previous, nonce=lease.nonce)
@@ -50,6 +50,18 @@ def update_in_place(client: FlyClient, wanted: WantedMachine, previous: Machine,
         if serves or previous.cordoned:
             client.machines.uncordon(wanted.app, previous, nonce=lease.nonce)
         return healthy
+
+
+def _watch(client: FlyClient, wanted: WantedMachine, lease: Lease, verb: str) -> Watch:
+    """Return a wait that lets a server which is told to end work on what it has taken, and then counts."""
+    return Watch(
+        client=client,
+        app=wanted.app,
+        within=wanted.healthy_within,
+        ends_within=STOP_WITHIN,
+        keep=lease.keep,
+        verb=verb,
+    )
 
 
 def send_update(client: FlyClient, app: str, previous: Machine, request: MachineRequest, lease: Lease) -> Machine:
@@ -102,7 +114,7 @@ def _put_back(
     try:
         current = client.machines.get(wanted.app, previous.id)
         restored = send_update(client, wanted.app, current, request, lease)
-        Watch(client=client, app=wanted.app, within=wanted.healthy_within, keep=lease.keep).healthy(restored)
+        _watch(client, wanted, lease, "start").healthy(restored)
     except FlyError as second:
         outcome = f"The previous config was put back and is not healthy either: {second.said}."
     else:

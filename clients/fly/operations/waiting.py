@@ -88,6 +88,7 @@ class Watch:
 
     Attributes:
         within: seconds for the whole of a wait.
+        ends_within: seconds that a machine may take besides, before it starts, for what it ran before to end.
         keep: called in every round; refreshes a lease.
         verb: what the machine is being waited for, in the error's sentence.
     """
@@ -95,6 +96,7 @@ class Watch:
     client: FlyClient
     app: str
     within: float
+    ends_within: float = 0.0
     keep: Callable[[], None] = keep_nothing
     verb: str = "start"
 
@@ -109,8 +111,9 @@ class Watch:
         """
         ends = _Ends(_latest(machine))
         began = self.client.timing.clock()
-        started = self._started(machine, ends)
-        left = began + self.within - self.client.timing.clock()
+        longest = self.ends_within + self.within
+        started = self._started(machine, ends, longest)
+        left = min(self.within, began + longest - self.client.timing.clock())
         wait = self._passing if has_checks(started.config) else self._steady
         return wait(started, left, ends)
 
@@ -152,14 +155,14 @@ class Watch:
                 raise
         return False
 
-    def _started(self, machine: Machine, ends: _Ends) -> Machine:
+    def _started(self, machine: Machine, ends: _Ends, longest: float) -> Machine:
         seen, down, said = machine, _Down(self.client.timing.clock), Reminder(self.client.timing.clock)
-        for left in self._until(self.within):
+        for left in self._until(longest):
             try:
                 reached, seen = self._wait_and_read(machine, left)
             except (FlyNotFoundError, FlyConflictError):
                 # A new machine is not known everywhere at once; 409 is a host that does not answer for a moment.
-                if self.within - left >= _NEW_FOR or not left:
+                if longest - left >= _NEW_FOR or not left:
                     raise
                 if said.due():
                     self._say(f'machine "{machine.name}" is not known everywhere yet; waiting')

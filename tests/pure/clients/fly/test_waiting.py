@@ -36,12 +36,12 @@ class FakeMachines:
         return self._shown.pop(0) if len(self._shown) > 1 else self._shown[0]
 
 
-def watch(machines: FakeMachines) -> Watch:
+def watch(machines: FakeMachines, *, ends_within: float = 0.0) -> Watch:
     logs = SimpleNamespace(tail=lambda *_given: ())
     client: Any = SimpleNamespace(
         machines=machines, logs=logs, timing=FakeClock().timing(), progress=lambda _message: None
     )
-    return Watch(client=client, app="shop", within=60.0)
+    return Watch(client=client, app="shop", within=60.0, ends_within=ends_within)
 
 
 def test_a_machine_that_restarts_for_ever_is_not_waited_for_before_an_update() -> None:
@@ -95,3 +95,22 @@ def test_checks_that_fly_mirrors_for_itself_do_not_count() -> None:
     mirrored = {"bg_deployments_compat-servicecheck-00-http": "critical"}
     assert machine("started", {**mirrored, "servicecheck-00-http": "passing"}).healthy
     assert not machine("started", dict.fromkeys(mirrored, "passing")).healthy
+
+
+def test_the_end_of_what_ran_before_leaves_the_new_one_its_time() -> None:
+    """It takes 100 s, and then the checks may take their 60, which the wait's own time would not do for."""
+    replacing, waiting = machine("replacing"), machine("started", {"http": "critical"})
+    good = machine("started", {"http": "passing"})
+    shown = [*[replacing] * 400, *[waiting] * 230, good]
+    assert watch(FakeMachines(*shown), ends_within=300.0).healthy(replacing) == good
+    with pytest.raises(FlyUnhealthyError, match="it is replacing"):
+        watch(FakeMachines(*shown)).healthy(replacing)
+
+
+def test_what_ended_soon_gives_the_new_one_no_more_time() -> None:
+    """A server that is never healthy is given up after its 60 s."""
+    seen = watch(FakeMachines(machine("replacing"), machine("started", {"http": "critical"})), ends_within=300.0)
+    began = seen.client.timing.clock()
+    with pytest.raises(FlyUnhealthyError, match="within 60 s"):
+        seen.healthy(machine("replacing"))
+    assert seen.client.timing.clock() - began == pytest.approx(60.25, abs=0.5)
