@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from sandbox.core.ports import free_port
 from sandbox.postgres import PostgresServer
 from tests.support.migration import name_of
 from tests.support.prefect_server import database_environment, plain_environment, result_of, run_client
+from tests.support.redis import running_redis
 
 pytestmark = pytest.mark.prefect
 
@@ -32,9 +33,24 @@ RUNS = "SELECT string_agg(name, ', ' ORDER BY name) FROM prefect.flow_run"
 EVENTS = "SELECT string_agg(event, ', ' ORDER BY event) FROM prefect.events"
 
 
+@pytest.fixture(params=["memory", "redis"])
+def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The queue of one server, and that of several."""
+    if request.param == "memory":
+        yield {}
+        return
+    with running_redis(tmp_path) as url:
+        yield {"QUEUE_URL": url}
+
+
 @pytest.mark.parametrize(("off", "kept"), [(40, "10 days, 35 days"), (-40, "10 days, 35 days"), (0, "10 days")])
 def test_what_is_kept_for_days_is_kept(
-    off: int, kept: str, migrated_database: Callable[[], str], postgres: PostgresServer, tmp_path: Path
+    off: int,
+    kept: str,
+    queue: dict[str, str],
+    migrated_database: Callable[[], str],
+    postgres: PostgresServer,
+    tmp_path: Path,
 ) -> None:
     """Ahead and behind, no run and no event is removed, and a lease lasts as long as it should; right, all is as ever.
 
@@ -48,7 +64,7 @@ def test_what_is_kept_for_days_is_kept(
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(DAYS_KEPT * 86400),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{DAYS_KEPT}D",
     }
-    found = result_of(run_client(SCRIPT, environ | listening | retention, str(off)))
+    found = result_of(run_client(SCRIPT, environ | listening | retention | queue, str(off)))
     assert found == {"due": {"often": 0, "seldom": 40}, "expired": [2], "active": [1], "held": [1], "new": True}
     assert postgres.execute(RUNS, name_of(url)) == kept
     assert postgres.execute(EVENTS, name_of(url)) == kept

@@ -14,6 +14,7 @@ from prefect_server import launch
 from prefect_server.settings import read
 
 OFF = timedelta(days=float(sys.argv[1]))
+QUEUE = os.environ.get("QUEUE_URL", "memory://clock")
 LIVE, OVER = UUID(int=1), UUID(int=2)
 
 settings = read(os.environ, needs_keys=False)
@@ -50,7 +51,7 @@ async def seldom(
 
 async def due_days() -> dict[str, int]:
     """In how many days each is due, after a worker's look: both were put off by a clock 40 days ahead."""
-    async with Docket(name="clock", url="memory://clock") as docket, Worker(docket) as worker:
+    async with Docket(name="clock", url=QUEUE) as docket, Worker(docket) as worker:
         for function in (often, seldom):
             docket.register(function)
             await docket.add(function, when=datetime.now(UTC) + timedelta(days=40), key=function.__name__)()
