@@ -12,7 +12,7 @@ import asyncpg  # type: ignore[import-untyped]
 @contextmanager
 def server_session(url: str, application: str) -> Iterator[None]:
     """Hold a session with this application name, which looks like a server's."""
-    with _session(url, "", {"application_name": application}):
+    with _session(url, "SELECT 1", {"application_name": application}):
         yield
 
 
