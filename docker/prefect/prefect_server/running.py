@@ -77,15 +77,9 @@ def _alone(gate: Gate, duty: Duty) -> App:
 async def services(settings: ServerSettings) -> int:
     """Run the background services and serve metrics until a signal."""
     running = asyncio.ensure_future(prefect_app.run_services())
-    told = asyncio.Event()
-
-    def end() -> None:
-        told.set()
-        cancel(running)
-
     # Prefect's own command does not handle SIGTERM: it would be cut off in the middle of whatever it does.
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, end)
+        asyncio.get_running_loop().add_signal_handler(number, cancel, running)
     async with metrics.serving(settings.host, settings.metrics_port, None), filling(_filler(settings)):
         logger.info("running the background services, metrics on port %d", settings.metrics_port)
         try:
@@ -94,7 +88,7 @@ async def services(settings: ServerSettings) -> int:
             pass
         except AssertionError as error:
             # Prefect's services assert that they have begun, when they are told to end.
-            if not told.is_set():
+            if not running.cancelling():
                 raise
             logger.info("told to end before all services had begun (%s)", error)
     return ExitCode.OK
