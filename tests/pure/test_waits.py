@@ -72,7 +72,7 @@ def longest() -> dict[str, str]:
     appears, settles = workflow_redeploy._APPEAR_SECONDS, detach._SETTLE_SECONDS
     per_machine = sentence("redeploy", LEASE, times=2)
     tidied = sentence("healthy", LEASE + RETIRED)
-    beside = sentence("healthy", LEASE + reaching.REACHED_WITHIN + RETIRED, times=2)
+    beside = sentence("healthy", retiring.STOP_WITHIN + LEASE + reaching.REACHED_WITHIN + RETIRED, times=2)
     return {
         "`migrate`": sentence("migrate", started + around + retiring.GONE_WITHIN),
         "`verify-server`": sentence("healthy", 0),
@@ -88,7 +88,7 @@ def longest() -> dict[str, str]:
         "`fly:Machine`, updated with `vm.strategy: bluegreen`": f"{beside}; {tidied} more to tidy up after an "
         "interrupted one",
         "`fly:Machine`, updated with `rolling`": sentence(
-            "healthy", LEASE + retiring.DRAIN + 2 * retiring.STOP_WITHIN, times=3
+            "healthy", LEASE + retiring.DRAIN + 3 * retiring.STOP_WITHIN, times=3
         ),
         "`fly:Machine`, deleted": f"{RETIRED:.0f} s, twice where an interrupted update left two",
         "`prefect:PublishedKeys`": sentence("healthy", 0),

@@ -18,7 +18,7 @@ from clients.fly.operations.bluegreen import replace_machine, settle
 from clients.fly.operations.in_place import update_in_place
 from clients.fly.operations.pairs import own_names, successor_of
 from clients.fly.operations.reaching import reached
-from clients.fly.operations.retiring import destroy, remove
+from clients.fly.operations.retiring import STOP_WITHIN, destroy, remove
 from clients.fly.operations.unknown_machines import serves
 from clients.fly.operations.waiting import Watch
 from clients.fly.operations.wanted import WantedMachine, create
@@ -121,8 +121,10 @@ def update(client: FlyClient, wanted: WantedMachine, machine: Machine, *, restar
     if machine.host_status == "unreachable":
         doing = f'update machine "{machine.name}" of app "{wanted.app}"'
         raise FlyHostError(doing, "Fly cannot reach the host it lives on")
-    machine = Watch(client=client, app=wanted.app, within=wanted.healthy_within, verb="update").settled(machine)
-    machine = settle(client, wanted, machine)
+    # What an interrupted run told to end may still work on what it has taken.
+    within, ends_within = wanted.healthy_within, STOP_WITHIN
+    watch = Watch(client=client, app=wanted.app, within=within, ends_within=ends_within, verb="update")
+    machine = settle(client, wanted, watch.settled(machine))
     paths = differences(wanted.config, machine.config)
     marks = {key: value for key, value in wanted.config["metadata"].items() if machine.metadata.get(key) != value}
     if restart or any(not path.startswith("metadata.") for path in paths):

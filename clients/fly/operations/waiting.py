@@ -124,17 +124,18 @@ class Watch:
             FlyTimedOutError: not in time.
         """
         said = Reminder(self.client.timing.clock)
-        for left in self._until(self.within):
+        longest = self.ends_within + self.within
+        for left in self._until(longest):
             if machine.state not in TRANSIENT_STATES:
                 return machine
-            if left < self.within:
+            if left < longest:
                 machine = self.client.machines.get(self.app, machine.id)
             self.keep()
             if said.due():
                 self._say(f'machine "{machine.name}" is {machine.state}; waiting')
         raise FlyTimedOutError(
             f'{self.verb} machine "{machine.name}" of app "{self.app}"',
-            f"it has been {machine.state} for {self.within:.0f} s",
+            f"it has been {machine.state} for {longest:.0f} s",
         )
 
     def reached(self, machine: Machine, state: str, *, version: str = "") -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clients.fly.errors import FlyUnhealthyError
+from clients.fly.errors import FlyTimedOutError, FlyUnhealthyError
 from clients.fly.model import Machine
 from clients.fly.operations.waiting import Watch
 from tests.support.scripted_http import FakeClock
@@ -54,6 +54,15 @@ def test_a_machine_that_restarts_for_ever_is_not_waited_for_before_an_update() -
 def test_a_machine_between_two_states_is_waited_for() -> None:
     """What ends by itself is let end."""
     assert watch(FakeMachines(machine("replacing"), machine("started"))).settled(machine("starting")).state == "started"
+
+
+def test_what_works_on_as_it_ends_has_the_time_for_that_besides() -> None:
+    """A server that an interrupted update told to end may take longer than a start; the next run does not fail by it."""
+    stopping = machine("stopping")
+    seen = watch(FakeMachines(*[stopping] * 350, machine("stopped")), ends_within=300.0)
+    assert seen.settled(stopping).state == "stopped"
+    with pytest.raises(FlyTimedOutError, match="it has been stopping for 360 s"):
+        watch(FakeMachines(stopping), ends_within=300.0).settled(stopping)
 
 
 def test_one_look_at_a_stopped_machine_is_not_the_end_of_its_start() -> None:

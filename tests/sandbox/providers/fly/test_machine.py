@@ -150,6 +150,17 @@ def test_a_server_that_is_long_at_its_end_is_no_failed_update(sandbox: Sandbox) 
     assert machines(sandbox)[0].config["image"] == OTHER_IMAGE
 
 
+def test_a_server_that_was_told_to_end_by_a_run_before_is_no_failed_update(sandbox: Sandbox) -> None:
+    """An interrupted run left it stopping, and it takes longer for that than the new one may take to be healthy."""
+    sandbox.emulated.script(image="a" * 64, ignores_signals=True)
+    machine = engine().create(inputs(config=config(stop_config={"timeout": "120s"})))
+    client_of(sandbox).machines.stop("shop", machines(sandbox)[0])
+    assert machines(sandbox)[0].state == "stopping"
+    changed = inputs(config=config(image=OTHER_IMAGE, stop_config={"timeout": "120s"}), healthy_timeout=100)
+    assert machine.up(changed) == "update"
+    assert machines(sandbox)[0].config["image"] == OTHER_IMAGE
+
+
 def test_an_update_that_does_not_get_healthy_is_put_back(sandbox: Sandbox) -> None:
     """The previous config runs again and is healthy, the error tells both, and the state still describes it."""
     machine = engine().create(inputs())
