@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proof.stage import Stage
+from sandbox import captionacc
+
+_NEW_IMAGE = {"reference": f"registry.fly.io/{captionacc.SERVER}@sha256:{'b' * 64}"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,8 @@ def _deployed_then_told(stage: Stage) -> None:
 OPERATIONS: Mapping[str, Operation] = {
     "up": Operation(prepare=lambda _stage: None, act=_up),
     "rotate": Operation(prepare=_deployed(keys={"current": 2, "accepted": [1, 2]}), act=_up),
+    "new image": Operation(prepare=_deployed(image=_NEW_IMAGE), act=_up),
+    "in place": Operation(prepare=_deployed(image=_NEW_IMAGE, vm={"strategy": "rolling"}), act=_up),
     "resize": Operation(prepare=_deployed(vm={"memoryMb": 512}), act=_up),
     "detach": Operation(prepare=_deployed(orchestrator={"connected": False}), act=_up),
     "to cloud": Operation(prepare=_deployed_then("cloud"), act=_up),

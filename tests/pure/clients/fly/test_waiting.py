@@ -57,7 +57,7 @@ def test_a_machine_between_two_states_is_waited_for() -> None:
 
 
 def test_what_works_on_as_it_ends_has_the_time_for_that_besides() -> None:
-    """A server that an interrupted update told to end may take longer than a start; the next run does not fail by it."""
+    """A server that an interrupted run told to end may take longer for it than one takes to start."""
     stopping = machine("stopping")
     seen = watch(FakeMachines(*[stopping] * 350, machine("stopped")), ends_within=300.0)
     assert seen.settled(stopping).state == "stopped"

@@ -154,7 +154,8 @@ def test_a_server_that_was_told_to_end_by_a_run_before_is_no_failed_update(sandb
     """An interrupted run left it stopping, and it takes longer for that than the new one may take to be healthy."""
     sandbox.emulated.script(image="a" * 64, ignores_signals=True)
     machine = engine().create(inputs(config=config(stop_config={"timeout": "120s"})))
-    client_of(sandbox).machines.stop("shop", machines(sandbox)[0])
+    client = client_of(sandbox)
+    client.machines.stop("shop", client.machines.get("shop", machine.outputs["machine_id"]))
     assert machines(sandbox)[0].state == "stopping"
     changed = inputs(config=config(image=OTHER_IMAGE, stop_config={"timeout": "120s"}), healthy_timeout=100)
     assert machine.up(changed) == "update"
