@@ -54,3 +54,22 @@ def update_by_hand(sandbox: Sandbox, machine_id: str, **changes: Any) -> None:
     request = MachineRequest(name=machine.name, region=machine.region, config=machine.config | changes)
     updated = client.machines.update("shop", machine, request)
     assert client.machines.wait("shop", updated, "started", version=updated.instance_id, seconds=60)
+
+
+def serves(machine: Machine) -> bool:
+    """Tell whether it is up, gets requests and passes its checks."""
+    passing = all(check.status == "passing" for check in machine.checks.values())
+    return machine.state == "started" and not machine.cordoned and bool(machine.checks) and passing
+
+
+def one_machine(sandbox: Sandbox, machine: EngineSide, image: str) -> Machine:
+    """Return the only machine; fail unless it is what the state says, with `image`, and serves."""
+    (made,) = machines(sandbox)
+    assert made.id == machine.outputs["machine_id"]
+    assert made.instance_id == machine.outputs["instance_id"]
+    assert made.config["image"] == image
+    assert serves(made)
+    assert "prefect_fly_successor" not in made.config["metadata"]
+    assert machine.refresh()
+    assert machine.outputs["drifted"] == []
+    return made

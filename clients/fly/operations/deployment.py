@@ -12,13 +12,15 @@ from dataclasses import replace
 
 from clients.fly.client import FlyClient
 from clients.fly.config import differences, stays_up
-from clients.fly.errors import FlyError, FlyForeignError, FlyHostError
+from clients.fly.errors import FlyError, FlyForeignError, FlyHostError, FlyNotFoundError
 from clients.fly.model import GROUP_KEY, Machine
 from clients.fly.operations.bluegreen import replace_machine, settle
 from clients.fly.operations.in_place import update_in_place
+from clients.fly.operations.leases import Lease
 from clients.fly.operations.pairs import own_names, successor_of
 from clients.fly.operations.reaching import reached
 from clients.fly.operations.retiring import STOP_WITHIN, destroy, remove
+from clients.fly.operations.succession import current
 from clients.fly.operations.unknown_machines import serves
 from clients.fly.operations.waiting import Watch
 from clients.fly.operations.wanted import WantedMachine, create
@@ -118,6 +120,17 @@ def update(client: FlyClient, wanted: WantedMachine, machine: Machine, *, restar
         FlyUnhealthyError: the new config did not get healthy; the machine runs as before, unless the text says not.
         FlyHostError: the machine's host does not answer.
     """
+    try:
+        return _update(client, wanted, machine, restart=restart)
+    except FlyNotFoundError:
+        # A call that a killed run left goes on by itself, and may have put a new machine in its place by now.
+        heir = current(client, wanted.app, machine.id, owner=wanted.owner, label=wanted.name)
+        if heir.id == machine.id:
+            raise
+        return _update(client, wanted, heir, restart=restart)
+
+
+def _update(client: FlyClient, wanted: WantedMachine, machine: Machine, *, restart: bool) -> Machine:
     if machine.host_status == "unreachable":
         doing = f'update machine "{machine.name}" of app "{wanted.app}"'
         raise FlyHostError(doing, "Fly cannot reach the host it lives on")
@@ -125,18 +138,27 @@ def update(client: FlyClient, wanted: WantedMachine, machine: Machine, *, restar
     within, ends_within = wanted.healthy_within, STOP_WITHIN
     watch = Watch(client=client, app=wanted.app, within=within, ends_within=ends_within, verb="update")
     machine = settle(client, wanted, watch.settled(machine))
-    paths = differences(wanted.config, machine.config)
-    marks = {key: value for key, value in wanted.config["metadata"].items() if machine.metadata.get(key) != value}
-    if restart or any(not path.startswith("metadata.") for path in paths):
+    if restart or any(not path.startswith("metadata.") for path in differences(wanted.config, machine.config)):
         way = replace_machine if wanted.strategy == "bluegreen" else update_in_place
         return way(client, wanted, machine, restart=restart)
-    if marks:
-        client.machines.set_metadata(wanted.app, machine, marks)
-    if machine.cordoned:
-        client.machines.uncordon(wanted.app, machine)
-    if machine.state != "started":
-        if not stays_up(wanted.config):
-            return client.machines.get(wanted.app, machine.id)
-        client.machines.start(wanted.app, machine)
+    _finish(client, wanted, machine)
+    if machine.state != "started" and not stays_up(wanted.config):
+        return client.machines.get(wanted.app, machine.id)
     # Also what was found as it should be may be what an interrupted run left unhealthy.
     return Watch(client=client, app=wanted.app, within=wanted.healthy_within).healthy(machine)
+
+
+def _finish(client: FlyClient, wanted: WantedMachine, machine: Machine) -> None:
+    """Do what a machine with the right config still lacks: our marks, requests, a start."""
+    marks = {key: value for key, value in wanted.config["metadata"].items() if machine.metadata.get(key) != value}
+    starts = machine.state != "started" and stays_up(wanted.config)
+    if not (marks or machine.cordoned or starts):
+        return
+    # An update in place that was killed has left its lease.
+    with Lease(client, wanted.app, machine) as lease:
+        if marks:
+            client.machines.set_metadata(wanted.app, machine, marks, nonce=lease.nonce)
+        if machine.cordoned:
+            client.machines.uncordon(wanted.app, machine, nonce=lease.nonce)
+        if starts:
+            client.machines.start(wanted.app, machine, nonce=lease.nonce)

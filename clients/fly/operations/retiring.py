@@ -42,14 +42,16 @@ def retire(
         FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
     """
     # A host that does not answer can neither drain nor stop; destroying is all that may still work.
-    if machine.state == "started" and machine.host_status != "unreachable":
+    if machine.state in {"started", "stopping"} and machine.host_status != "unreachable":
         client.progress(
             f'stopping machine "{machine.name}" of app "{app}", which may take {STOP_WITHIN:.0f} s if it has much to do'
         )
-        if machine.config.get("services"):
-            client.machines.cordon(app, machine, nonce=nonce)
-            client.timing.sleep(drain)
-        client.machines.stop(app, machine, nonce=nonce)
+        # One that a killed run told to end is let end, too.
+        if machine.state == "started":
+            if machine.config.get("services"):
+                client.machines.cordon(app, machine, nonce=nonce)
+                client.timing.sleep(drain)
+            client.machines.stop(app, machine, nonce=nonce)
         watch = Watch(client=client, app=app, within=STOP_WITHIN, keep=keep)
         watch.reached(machine, "stopped", version=machine.instance_id)
     destroy(client, app, machine, nonce=nonce)

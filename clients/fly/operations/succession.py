@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from clients.fly.client import FlyClient
-from clients.fly.errors import FlyNotFoundError
+from clients.fly.errors import FlyLeaseHeldError, FlyNotFoundError
 from clients.fly.model import Machine
+from clients.fly.operations.leases import Lease
 from clients.fly.operations.pairs import named, successor_of
 from clients.fly.operations.retiring import DRAIN, retire
 from clients.fly.operations.unknown_machines import serves
@@ -36,9 +39,20 @@ def retire_all(client: FlyClient, app: str, machine: Machine) -> None:
 
     Raises:
         FlyNotFoundError: it is not there; whether that means gone, the caller has to prove.
+        FlyLeaseHeldError: somebody changes it all the time.
     """
     others = {other.id: other for other in client.machines.list(app) if other.id != machine.id}
     if successor_of(machine):
         for heir in named(others.values(), machine.owner, machine.label):
-            retire(client, app, others.pop(heir.id))
-    retire(client, app, machine, drain=DRAIN if any(map(serves, others.values())) else 0.0)
+            # What the interrupted update still does may be to remove it.
+            with suppress(FlyNotFoundError):
+                retire(client, app, others.pop(heir.id))
+    drain = DRAIN if any(map(serves, others.values())) else 0.0
+    try:
+        retire(client, app, machine, drain=drain)
+    except FlyLeaseHeldError:
+        # An update that was killed has left its lease, which runs out.
+        with Lease(client, app, machine) as lease:
+            machine = client.machines.get(app, machine.id)
+            retire(client, app, machine, nonce=lease.nonce, keep=lease.keep, drain=drain)
+            lease.machine_gone = True
