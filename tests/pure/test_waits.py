@@ -90,7 +90,8 @@ def longest() -> dict[str, str]:
         "`fly:Machine`, updated with `rolling`": sentence(
             "healthy", LEASE + retiring.DRAIN + 3 * retiring.STOP_WITHIN, times=3
         ),
-        "`fly:Machine`, deleted": f"{RETIRED:.0f} s, twice where an interrupted update left two",
+        "`fly:Machine`, deleted": f"{RETIRED:.0f} s, twice where an interrupted update left two; {LEASE} s "
+        "more where a killed one left its lease",
         "`prefect:PublishedKeys`": sentence("healthy", 0),
         SECRETS: f"single requests: {request(RetryPolicy()):.0f} s each",
         OBJECTS: f"single requests: {request(prefect_api._POLICY):.0f} s each",
