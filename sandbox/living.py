@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 
+from sandbox.core.ports import PortsError
 from sandbox.core.store import write_private_json
 from sandbox.daemon import DaemonError
 from sandbox.names import DriverName
@@ -25,7 +26,7 @@ def run(home: Path, driver: DriverName) -> None:
     _hold_pid_file(home)
     try:
         asyncio.run(_live(Options(home=home, driver=driver)))
-    except (WorldError, PostgresError) as error:
+    except (WorldError, PostgresError, PortsError) as error:
         raise DaemonError(str(error)) from error
 
 

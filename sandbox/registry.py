@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from sandbox.core.ports import free_port
 from toolchain import registry
 
 _END_SECONDS = 10.0
@@ -42,7 +43,7 @@ class RegistryServer:
             toolchain.ToolchainError: it could not be built or does not listen.
         """
         self.end_leftover()
-        self._running = registry.start(self._folder, port=port)
+        self._running = registry.start(self._folder, port=port or free_port())
         (self._folder / "pid").write_text(str(self._running.pid))
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ Without this a run that a time limit ends has said nothing of what failed.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Generator
@@ -14,6 +15,8 @@ from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from sandbox.core.ports import PORTS, VARIABLE
 
 # The same examples in every run and no limit of time: no test depends on chance, or on being fast.
 settings.register_profile(
@@ -35,9 +38,17 @@ _failed: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Listen for the end of the time, in the process that reports alone: workers have none to report to."""
+    """Give each worker its own ports; listen for the end of the time in the process that reports.
+
+    A sandbox that is stopped and started again has the ports of before: no other worker may have taken one meanwhile.
+    """
     if not hasattr(config, "workerinput"):
         signal.signal(signal.SIGTERM, _ended)
+        return
+    worker, workers = config.workerinput["workerid"].removeprefix("gw"), config.workerinput["workercount"]
+    width = len(PORTS) // workers
+    first = PORTS.start + int(worker) * width
+    os.environ[VARIABLE] = f"{first}-{first + width - 1}"
 
 
 @pytest.hookimpl(trylast=True)

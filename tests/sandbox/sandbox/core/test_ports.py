@@ -1,19 +1,49 @@
-"""Connections that come at the very end of what listens in a sandbox: every emulated API, and the edge."""
+"""Which ports a sandbox takes, and connections that come at the very end of what listens on them."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from sandbox.core.clock import Clock
 from sandbox.core.core import Core
+from sandbox.core.ports import PORTS, VARIABLE, PortsError, free_port, port_candidates
 from sandbox.core.service import Service
 from sandbox.edge import Edge, Route
+
+
+@pytest.mark.parametrize("port", [port_candidates, lambda: [free_port()]], ids=["candidates", "free_port"])
+def test_ports_are_of_the_part_that_is_stated(
+    monkeypatch: pytest.MonkeyPatch, port: Callable[[], Iterable[int]]
+) -> None:
+    """Sandboxes that state parts of their own never take a port that another one left for a moment."""
+    monkeypatch.setenv(VARIABLE, "20000-20009")
+    assert {each for each in port() if each} <= set(range(20_000, 20_010))
+
+
+@pytest.mark.parametrize("stated", ["20000", "a-b", "9-8", "0-5", "1-70000"])
+def test_a_part_that_is_none_is_one_sentence(monkeypatch: pytest.MonkeyPatch, stated: str) -> None:
+    """It names the variable and shows how to write it."""
+    monkeypatch.setenv(VARIABLE, stated)
+    with pytest.raises(PortsError, match=f'could not use {VARIABLE} = "{stated}": state it as FIRST-LAST'):
+        free_port()
+
+
+def test_workers_of_a_test_run_have_ports_of_their_own() -> None:
+    """A sandbox that a test stops and starts again finds its ports, whatever other workers start meanwhile."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    assert (VARIABLE in os.environ) == bool(workers)
+    if workers:
+        first, last = map(int, os.environ[VARIABLE].split("-"))
+        number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+        assert first == PORTS.start + number * (last - first + 1)
+        assert last < PORTS.stop
 
 
 def edge() -> Edge:
