@@ -97,22 +97,26 @@ def test_pages_keep_a_browser_on_this_server(server: Program) -> None:
 
 def test_the_script_is_compressed_once(server: Program) -> None:
     """The same bytes whoever asks; the processor works for the first request only, and a browser can keep it."""
-    script = re.findall(r'src="(/v2/assets/[^"]+\.js)"', page(server, "/v2/", **{"Accept-Encoding": "identity"}).text)
-    assert script
-    plain = page(server, script[0], **{"Accept-Encoding": "identity"})
-    first = page(server, script[0], **{"Accept-Encoding": "gzip"})
+    found = re.findall(r'src="(/v2/assets/[^"]+\.js)"', page(server, "/v2/", **{"Accept-Encoding": "identity"}).text)
+    assert found
+    # The largest: what a request costs besides is little beside its compression.
+    plain, script = max(
+        ((page(server, each, **{"Accept-Encoding": "identity"}), each) for each in found),
+        key=lambda one: len(one[0].content),
+    )
+    first = page(server, script, **{"Accept-Encoding": "gzip"})
     sent = first.raw.read(decode_content=False)
     assert first.headers["content-encoding"] == "gzip"
     assert gzip.decompress(sent) == plain.content
     assert len(sent) < len(plain.content) / 2
     used = cpu_seconds(server.pid)
     for _ in range(20):
-        again = page(server, script[0], **{"Accept-Encoding": "gzip"})
+        again = page(server, script, **{"Accept-Encoding": "gzip"})
         assert again.raw.read(decode_content=False) == sent
     one_compression = timeit.timeit(lambda: gzip.compress(plain.content, 9), number=1)
     # Compressing each time would cost twenty of these.
-    assert cpu_seconds(server.pid) - used < 10 * one_compression
-    kept = page(server, script[0], **{"If-None-Match": first.headers["etag"]})
+    assert cpu_seconds(server.pid) - used < 15 * one_compression
+    kept = page(server, script, **{"If-None-Match": first.headers["etag"]})
     assert kept.status_code == 304
 
 
