@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.image.conftest import KEYS
-from tests.support.containers import MEGABYTE, TAG, container, made, require_docker, wait_until_ready
+from tests.support.containers import MEGABYTE, TAG, container, made, output_of, require_docker, wait_until_ready
 from tests.support.image_parts import image_parts
 from tests.support.leaks import leaks
 from tests.support.prefect_server import (
@@ -53,7 +53,7 @@ def image(engine: docker.DockerClient) -> str:
     return made(engine, SOURCE)
 
 
-def contents(engine: docker.DockerClient, image: str) -> tuple[bytes, object]:
+def contents(engine: docker.DockerClient, image: str) -> tuple[str, object]:
     """Every file with its mode, time, owner and hash, and the image's configuration.
 
     Not the two folders that are copied into: their time is the build's, which is why the image's id is no measure.
@@ -62,8 +62,7 @@ def contents(engine: docker.DockerClient, image: str) -> tuple[bytes, object]:
         "cd /opt/prefect-server && find . -mindepth 1 ! -path ./lib/python3.11/site-packages "
         "-printf '%p %m %T@ %U %G %l\\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum"
     )
-    listing = engine.containers.run(image, ["-c", look], entrypoint="/bin/sh", remove=True, network_disabled=True)
-    return listing, engine.images.get(image).attrs["Config"]
+    return output_of(engine, image, ["/bin/sh", "-c", look]), engine.images.get(image).attrs["Config"]
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +145,7 @@ def test_bill_of_materials(engine: docker.DockerClient, image: str) -> None:
     """The file that the label names lists exactly the packages of the lock."""
     file = engine.images.get(image).attrs["Config"]["Labels"]["prefect-fly.sbom"]
     python = ["/opt/prefect-server/bin/python", "-c", f"print(open({file!r}).read())"]
-    said = engine.containers.run(image, entrypoint=python, command=[], remove=True, network_mode="none")
+    said = output_of(engine, image, python)
     listed = {f"{each['name']}=={each['version']}" for each in json.loads(said)["components"]}
     lock = (SOURCE / "requirements.lock").read_text()
     assert listed == set(re.findall(r"^[a-z0-9][a-z0-9.-]*==[^ ;\\]+", lock, re.MULTILINE))
@@ -159,8 +158,7 @@ def test_nothing_is_in_it_twice(engine: docker.DockerClient, image: str) -> None
         f"find {site}/prefect/server/ui {site}/prefect/server/ui-v2 -mindepth 1; "
         "find /opt -type d \\( -name tests -o -name pip -o -name .cache \\)"
     )
-    found = engine.containers.run(image, ["-c", look], entrypoint="/bin/sh", remove=True, network_disabled=True)
-    assert found.decode().split() == []
+    assert output_of(engine, image, ["/bin/sh", "-c", look]) == ""
 
 
 def test_an_upgrade_of_our_own_code_pushes_little(engine: docker.DockerClient, image: str) -> None:

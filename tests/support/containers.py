@@ -65,6 +65,22 @@ def container(
         running.remove(force=True)
 
 
+def output_of(engine: docker.DockerClient, image: str, command: list[str]) -> str:
+    """Run a command in a container without a network, and return all that it printed.
+
+    Docker's client has this as one call, which removes the container before it has read the output: what was not read
+    by then is missing without an error.
+    """
+    running = engine.containers.run(image, entrypoint=command, command=[], network_mode="none", detach=True)
+    try:
+        code = running.wait()["StatusCode"]
+        printed = running.logs().decode()
+    finally:
+        running.remove(force=True)
+    assert code == 0, printed
+    return str(printed)
+
+
 def wait_until_ready(program: Program, serving: Container) -> None:
     """Return when the server in the container is ready."""
     until(lambda: answers(f"{program.api_url}/ready"), lambda: serving.logs().decode())
