@@ -31,21 +31,21 @@ from sandbox.machines.process import ProcessDriver, ProcessProgram
 _LABEL = "prefect-fly.sandbox"
 _CALL_SECONDS = 300
 _WORKERS = 32
+# An engine that does not end the output of a container that has ended must not hold the machine's end for good.
+_OUTPUT_SECONDS = 60
 
 
 class ContainerProgram:
-    """One container."""
+    """One container, whose output goes to `log`; it has ended when all of that is there."""
 
-    def __init__(self, container: Container, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, container: Container, pool: ThreadPoolExecutor, log: Log) -> None:
         self._container = container
         self._pool = pool
-        self._end: asyncio.Future[Exit] = asyncio.ensure_future(self._wait())
-
-    def follow(self, log: Log) -> None:
-        """Copy its output to `log` from now on."""
         loop = asyncio.get_running_loop()
-        arguments = (self._container, lambda line: loop.call_soon_threadsafe(log, line))
-        threading.Thread(target=_copy_lines, args=arguments, daemon=True).start()
+        arguments = (container, lambda line: loop.call_soon_threadsafe(log, line))
+        self._copying = threading.Thread(target=_copy_lines, args=arguments, daemon=True)
+        self._copying.start()
+        self._end: asyncio.Future[Exit] = asyncio.ensure_future(self._wait())
 
     async def wait(self) -> Exit:
         """Wait for its end."""
@@ -92,6 +92,8 @@ class ContainerProgram:
 
     async def _wait(self) -> Exit:
         result = await self._in_thread(self._container.wait)
+        # With the container the engine removes what was not read.
+        await self._in_thread(self._copying.join, _OUTPUT_SECONDS)
         code, oom_killed = int(result["StatusCode"]), False
         with contextlib.suppress(DockerException):
             await self._in_thread(self._container.reload)
@@ -155,9 +157,7 @@ class ContainerDriver:
             await self._in_thread(container.start)
         except (DockerException, requests.RequestException) as problem:
             raise BootError(f"could not start the container: {_reason(problem)}") from problem
-        program = ContainerProgram(container, self._pool)
-        program.follow(log)
-        return program
+        return ContainerProgram(container, self._pool, log)
 
     def check(self, launch_app: str, machine_id: str, path: str) -> tuple[bool, str]:
         """Refuse: this driver's checks are made over the network."""

@@ -140,3 +140,24 @@ def test_memory_that_runs_out_and_an_image_that_is_missing(pushed: tuple[str, st
         assert (refused.status, "MANIFEST_UNKNOWN" in refused.body["error"]) == (400, True)
 
     _run(tmp_path, host, scenario)
+
+
+def test_all_that_a_machine_printed_is_in_its_log_when_it_has_ended(pushed: tuple[str, str], tmp_path: Path) -> None:
+    """A program that prints much and ends at once: its last lines, which say why, are there as its first ones are."""
+    host, image = pushed
+    lines = [f"line {number:1000}" for number in range(4000)]
+    code = 'print(*(f"line {number:1000}" for number in range(4000)), sep="\\n")'
+
+    async def scenario(world: World) -> None:
+        await world.app()
+        init = {"entrypoint": ["python3"], "cmd": ["-c", code]}
+        machine = await world.machine(config={"image": image, "init": init, "restart": {"policy": "no"}})
+
+        async def ended() -> bool:
+            return bool((await world.show(machine))["state"] == "stopped")
+
+        await world.until(ended)
+        printed = world.fly.logs.text("web", machine["id"]).splitlines()
+        assert [line for line in printed if line.startswith("line ")] == lines
+
+    _run(tmp_path, host, scenario)
