@@ -53,7 +53,7 @@ def run_older_flow(postgres: PostgresServer, url: str, python: Path, home: Path)
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "DO_NOT_TRACK": "1",
     }
-    done = run_client(HERE / "clients" / "history.py", environ, python=python)
+    done = run_client(HERE / "clients" / "history.py", environ, "until-recorded", python=python)
     postgres.execute(f"ALTER DATABASE {name} RESET search_path")
     return result_of(done)
 
