@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
+import sys
+import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,34 +21,83 @@ from sandbox.core.child import bound_to_parent
 from sandbox.images import Images, ProgramError, reference_digest
 from sandbox.machines.driver import IMAGE_PYTHON, BootError, Exit, ImageNotFoundError, Launch, Log, Output
 
-_LINE_LIMIT = 16_384  # characters of one log line
+_LINE_LIMIT = 16_384  # bytes of one log line
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 
 
+class _PipedLines:
+    """Copies what comes out of a pipe to a log, line by line."""
+
+    def __init__(self, pipe: int, log: Log) -> None:
+        self._pipe = pipe
+        self._log = log
+        self._rest = b""
+        self._open = True
+        os.set_blocking(pipe, False)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(pipe, self._read)
+
+    def finish(self) -> None:
+        """Copy what is in the pipe now, and close it: a process that escaped its group may hold it open for ever."""
+        if not self._open:
+            return
+        waiting = int.from_bytes(fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+        while waiting and (chunk := os.read(self._pipe, waiting)):
+            self._copy(chunk)
+            waiting -= len(chunk)
+        self._close()
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if chunk := os.read(self._pipe, 65_536):
+                self._copy(chunk)
+            else:
+                self._close()
+
+    def _copy(self, chunk: bytes) -> None:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._log_line(line.removesuffix(b"\r"))
+        if len(self._rest) > _LINE_LIMIT:
+            self._log_line(self._rest)
+            self._rest = b""
+
+    def _log_line(self, line: bytes) -> None:
+        self._log(line[:_LINE_LIMIT].decode(errors="replace"))
+
+    def _close(self) -> None:
+        if self._rest:
+            self._log_line(self._rest)
+        self._open = False
+        self._loop.remove_reader(self._pipe)
+        os.close(self._pipe)
+
+
 class ProcessProgram:
-    """One process group; `python` is what stands for the image's interpreter."""
+    """One process group; `python` is what stands for the image's interpreter.
+
+    It has ended when all it printed is in its log.
+    """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, environment: Mapping[str, str], home: Path, python: str
+        self,
+        process: asyncio.subprocess.Process,
+        output: _PipedLines,
+        environment: Mapping[str, str],
+        home: Path,
+        python: str,
     ) -> None:
         self._process = process
+        self._output = output
         self._python = python
         self._environment = environment
         self._home = home
-        self._reader: asyncio.Task[None] | None = None
-
-    def follow(self, output: int, log: Log) -> None:
-        """Copy what comes out of the pipe `output` to `log` from now on."""
-        self._reader = asyncio.create_task(_copy_lines(output, log))
 
     async def wait(self) -> Exit:
         """Wait for its end, and end what it left behind."""
         returncode = await self._process.wait()
         self._signal_group(signal.SIGKILL)
-        if self._reader is not None:
-            # A grandchild that escaped the group may hold the pipe open for ever.
-            await asyncio.wait({self._reader}, timeout=1.0)
-            self._reader.cancel()
+        self._output.finish()
         return Exit.from_returncode(returncode)
 
     async def send(self, number: signal.Signals) -> None:
@@ -141,9 +193,7 @@ class ProcessDriver:
             raise BootError(f"could not start {command.argv[0]}: {problem.strerror}") from problem
         finally:
             os.close(write_end)
-        program = ProcessProgram(process, environment, home, command.argv[0])
-        program.follow(output, log)
-        return program
+        return ProcessProgram(process, _PipedLines(output, log), environment, home, command.argv[0])
 
     def check(self, launch_app: str, machine_id: str, path: str) -> tuple[bool, str]:
         """Refuse: this driver's checks are made over the network."""
@@ -170,23 +220,3 @@ class ProcessDriver:
             "PREFECT_SERVER_API_HOST": launch.private_ip,
         }
         return {**inherited, **of_image, **launch.environment, **of_host}
-
-
-async def _copy_lines(output: int, log: Log) -> None:
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    pipe = os.fdopen(output, "rb", buffering=0)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    rest = ""
-    try:
-        while chunk := await reader.read(65_536):
-            *lines, rest = (rest + chunk.decode(errors="replace")).split("\n")
-            for line in lines:
-                log(line.rstrip("\r")[:_LINE_LIMIT])
-            if len(rest) > _LINE_LIMIT:
-                log(rest[:_LINE_LIMIT])
-                rest = ""
-    finally:
-        if rest:
-            log(rest)
-        transport.close()

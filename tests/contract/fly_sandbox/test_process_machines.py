@@ -3,16 +3,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from proof.processes import running
-from sandbox.images import Command, ProgramError
+from sandbox.images import Command, Images, ProgramError
+from sandbox.machines.driver import Exit, Launch, Log
 from sandbox.machines.process import ProcessDriver
 from tests.contract.fly_sandbox.conftest import WorldFactory
 from tests.contract.fly_sandbox.serving import config_of, fetch, healthy
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -141,3 +144,46 @@ def test_a_program_that_cannot_be_had_fails_the_machine(fly_world: WorldFactory)
             assert "no index answers" in world.fly.logs.text("web", machine["id"])
 
     asyncio.run(scenario())
+
+
+def _run_to_its_end(folder: Path, code: str, log: Log) -> Exit:
+    async def boot() -> Exit:
+        images = Images()
+        images.register("script", lambda _: Command((sys.executable, "-c", code)))
+        launch = Launch(
+            app="a", machine_id="m", image="x.io/script", arguments=(), environment={}, private_ip="127.0.0.1"
+        )
+        program = await ProcessDriver(images, folder).boot(launch, log)
+        async with asyncio.timeout(PATIENCE):
+            return await program.wait()
+
+    return asyncio.run(boot())
+
+
+def test_all_that_a_program_printed_is_in_its_log_when_it_has_ended(tmp_path: Path) -> None:
+    """Every line as it was printed, up to the last one, which says why the program ended and has no line end."""
+    printed: list[str] = []
+    code = r"print('\n'.join([*(str(n) + 'ü' * 1000 + '\r' for n in range(1000)), 'the end']), end='')"
+    _run_to_its_end(tmp_path, code, printed.append)
+    assert printed == [*(str(number) + "ü" * 1000 for number in range(1000)), "the end"]
+
+
+def test_a_line_without_an_end_is_cut(tmp_path: Path) -> None:
+    """A program that never ends its line does not fill the sandbox's memory: what comes is logged in pieces."""
+    printed: list[str] = []
+    _run_to_its_end(tmp_path, "print('x' * 1_000_000)", printed.append)
+    assert len(printed) > 1
+    assert set("".join(printed)) == {"x"}
+    assert max(map(len, printed)) <= 16_384
+
+
+def test_a_process_that_left_the_group_does_not_hold_the_machines_end(tmp_path: Path) -> None:
+    """A daemon that keeps the output open: the machine ends with its program, and its log has all the program said."""
+    daemon = f"[{sys.executable!r}, '-c', 'import time; time.sleep(600)']"
+    code = f"import subprocess, sys; print(subprocess.Popen({daemon}, start_new_session=True).pid); sys.exit(3)"
+    printed: list[str] = []
+    end = _run_to_its_end(tmp_path, code, printed.append)
+    [pid] = map(int, printed)
+    assert end.code == 3
+    assert running(pid)
+    os.kill(pid, signal.SIGKILL)
