@@ -26,6 +26,7 @@ from docker.utils import socket as docker_socket
 
 from sandbox.images import Images
 from sandbox.machines.driver import BootError, Exit, ImageNotFoundError, Launch, Log, Output
+from sandbox.machines.lines import Lines
 from sandbox.machines.process import ProcessDriver, ProcessProgram
 
 _LABEL = "prefect-fly.sandbox"
@@ -199,15 +200,12 @@ class ContainerDriver:
 
 
 def _copy_lines(container: Container, log: Log) -> None:
-    rest = b""
+    lines = Lines(log)
     # The stream ends with the container, or breaks when the sandbox stops and its loop is closed.
     with contextlib.suppress(DockerException, requests.RequestException, RuntimeError, ValueError):
         for chunk in _output(container):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                log(line.decode(errors="replace").rstrip("\r"))
-        if rest:
-            log(rest.decode(errors="replace"))
+            lines.add(chunk)
+        lines.end()
 
 
 def _output(container: Container) -> Iterator[bytes]:

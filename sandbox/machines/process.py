@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
-import sys
-import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sandbox.core.child import bound_to_parent
 from sandbox.images import Images, ProgramError, reference_digest
 from sandbox.machines.driver import IMAGE_PYTHON, BootError, Exit, ImageNotFoundError, Launch, Log, Output
+from sandbox.machines.lines import Lines
 
-_LINE_LIMIT = 16_384  # bytes of one log line
+_PIPE_SIZE = 1 << 20  # bytes, what Linux lets a program make of a pipe; it has 64 KiB when nobody does
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 
 
-class _PipedLines:
+class _Pipe:
     """Copies what comes out of a pipe to a log, line by line."""
 
     def __init__(self, pipe: int, log: Log) -> None:
         self._pipe = pipe
-        self._log = log
-        self._rest = b""
+        self._lines = Lines(log)
         self._open = True
         os.set_blocking(pipe, False)
         self._loop = asyncio.get_running_loop()
@@ -39,38 +36,24 @@ class _PipedLines:
 
     def finish(self) -> None:
         """Copy what is in the pipe now, and close it: a process that escaped its group may hold it open for ever."""
-        if not self._open:
-            return
-        waiting = int.from_bytes(fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
-        while waiting and (chunk := os.read(self._pipe, waiting)):
-            self._copy(chunk)
-            waiting -= len(chunk)
-        self._close()
+        if self._open:
+            self._read()
+        if self._open:
+            self._close()
 
     def _read(self) -> None:
+        """Copy all that is in the pipe: one call takes it, since no pipe holds more."""
         with contextlib.suppress(BlockingIOError):
-            if chunk := os.read(self._pipe, 65_536):
-                self._copy(chunk)
+            if printed := os.read(self._pipe, _PIPE_SIZE):
+                self._lines.add(printed)
             else:
                 self._close()
 
-    def _copy(self, chunk: bytes) -> None:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            self._log_line(line.removesuffix(b"\r"))
-        if len(self._rest) > _LINE_LIMIT:
-            self._log_line(self._rest)
-            self._rest = b""
-
-    def _log_line(self, line: bytes) -> None:
-        self._log(line[:_LINE_LIMIT].decode(errors="replace"))
-
     def _close(self) -> None:
-        if self._rest:
-            self._log_line(self._rest)
         self._open = False
         self._loop.remove_reader(self._pipe)
         os.close(self._pipe)
+        self._lines.end()
 
 
 class ProcessProgram:
@@ -82,7 +65,7 @@ class ProcessProgram:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        output: _PipedLines,
+        output: _Pipe,
         environment: Mapping[str, str],
         home: Path,
         python: str,
@@ -193,7 +176,7 @@ class ProcessDriver:
             raise BootError(f"could not start {command.argv[0]}: {problem.strerror}") from problem
         finally:
             os.close(write_end)
-        return ProcessProgram(process, _PipedLines(output, log), environment, home, command.argv[0])
+        return ProcessProgram(process, _Pipe(output, log), environment, home, command.argv[0])
 
     def check(self, launch_app: str, machine_id: str, path: str) -> tuple[bool, str]:
         """Refuse: this driver's checks are made over the network."""
